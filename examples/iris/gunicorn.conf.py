@@ -1,0 +1,9 @@
+"""Azure ML's server runs in gunicorn and always asks for all interfaces. Here only the router should reach it."""
+
+import os
+
+control_socket_disable = True  # it would be one file in the home directory for all replicas
+
+
+def on_starting(server):
+    server.cfg.set("bind", f"127.0.0.1:{os.environ['PORT']}")

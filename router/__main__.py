@@ -1,0 +1,5 @@
+"""What does `python -m router` run? The same as `scoregate`."""
+
+from router.cli import main
+
+main()

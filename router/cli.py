@@ -1,0 +1,266 @@
+"""Which commands does `scoregate` have?
+
+I/O: the terminal. Each command is thin: it reads its options, calls the part that does the work, and shows what comes
+back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import click
+import httpx
+import msgspec
+import uvloop
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from router import __version__
+from router.config import ConfigError, Limits, RouterConfig, networks
+from router.core.declare import effective_settings
+from router.core.model import Endpoint, Load
+from router.platforms import PlatformError, open_platform
+from router.platforms.endpoints_file import load_endpoints
+from router.platforms.keys import Keys, KeyStore
+from router.platforms.local.state import StateDirectory
+from router.server import RouterServer
+from router.up import up as run_up
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+_console = Console()
+
+
+class Failing(click.Group):
+    """Shows what went wrong as one message, with exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (PlatformError, ConfigError) as error:
+            raise click.ClickException(str(error)) from None
+
+
+def _option(*names: str, **settings: Any) -> Callable[[Command], Command]:
+    """An option that `SCOREGATE_<NAME>` in the environment sets too."""
+    variable = "SCOREGATE_" + names[0].removeprefix("--").replace("-", "_").upper()
+    return click.option(*names, envvar=variable, show_envvar=True, show_default=True, **settings)
+
+
+_state_dir = _option(
+    "--state-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(".scoregate"),
+    help="Where keys, logs and what runs are kept.",
+)
+_as_json = _option("--json", "as_json", is_flag=True, help="Print JSON.")
+_file = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+
+
+def _serving(command: Command) -> Command:
+    """The options of a router process."""
+    defaults = {setting.name: setting.default for setting in fields(RouterConfig) if setting.default is not MISSING}
+    options = [
+        _option("--host", default=defaults["host"], help="Address to listen on."),
+        _option("--port", type=click.IntRange(0, 65535), default=defaults["port"], help="Scoring port; 0 picks one."),
+        _option(
+            "--admin-port",
+            type=click.IntRange(0, 65535),
+            default=defaults["admin_port"],
+            help="Internal port: health, metrics, load.",
+        ),
+        _state_dir,
+        _option(
+            "--access-log", default=defaults["access_log"], help="JSON lines: `-` is standard output, `off`, or a file."
+        ),
+        _option("--trusted-proxies", default="", help="Networks whose X-Forwarded-* and Forwarded are believed."),
+        _option("--connect-timeout-ms", type=int, default=defaults["connect_timeout_ms"], help="To reach a replica."),
+        _option(
+            "--replica-idle-ms",
+            type=int,
+            default=defaults["replica_idle_ms"],
+            help="Life of an idle replica connection.",
+        ),
+        _option(
+            "--drain-grace-ms",
+            type=int,
+            default=defaults["drain_grace_ms"],
+            help="After SIGTERM, still taking connections.",
+        ),
+        _option(
+            "--drain-timeout-ms", type=int, default=defaults["drain_timeout_ms"], help="Then, for requests in flight."
+        ),
+        *(
+            _option("--" + limit.name.replace("_", "-"), type=int, default=limit.default, help=limit.metadata["help"])
+            for limit in fields(Limits)
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.group(cls=Failing, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="scoregate")
+def main() -> None:
+    """Scoregate routes scoring requests to the replicas of your models.
+
+    \b
+    Start here:  scoregate up FILE        run models and router on this machine
+                 scoregate check FILE     is this endpoints file right?
+                 scoregate status         what runs, and how busy is it?
+                 scoregate key show NAME  the keys of an endpoint
+    """
+
+
+@main.command()
+@_file
+@_serving
+def up(file: Path, **options: Any) -> None:
+    """Run the endpoints in FILE on this machine: a supervisor, the replicas, the router. Ctrl-C stops all of it."""
+    if options["access_log"] == "-":
+        options["access_log"] = str(StateDirectory(options["state_dir"]).logs.with_name("access.log"))
+    _config(platform="local", **options)  # a wrong option is told here, not in the router's log
+    argv = [sys.executable, "-m", "router", "router", "--platform", "local"]
+    for name, value in options.items():
+        argv += ["--" + name.replace("_", "-"), str(value)]
+    host = f"[{options['host']}]" if ":" in options["host"] else options["host"]
+    urls = [f"http://{host}:{options[port]}" for port in ("port", "admin_port")]
+    sys.exit(asyncio.run(run_up(file, options["state_dir"], argv, urls[0], urls[1], _console)))
+
+
+@main.command()
+@_option(
+    "--platform",
+    type=click.Choice(["local", "static"]),
+    default="local",
+    help="Where endpoints and replicas come from.",
+)
+@_option("--file", type=click.Path(path_type=Path, dir_okay=False), help="The endpoints file (static).")
+@_serving
+def router(**options: Any) -> None:
+    """Run one router process.
+
+    `local` follows the replicas that `scoregate up` runs with the same --state-dir; `static` serves the fixed
+    addresses of an endpoints file, and probes them.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    config = _config(**options)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_route(config))
+
+
+async def _route(config: RouterConfig) -> None:
+    async with open_platform(config.platform, file=config.file, state_dir=config.state_dir) as platform:
+        await RouterServer(config, platform).run()
+
+
+def _config(**options: Any) -> RouterConfig:
+    limits = Limits(**{limit.name: options.pop(limit.name) for limit in fields(Limits)})
+    options["trusted_proxies"] = networks(options["trusted_proxies"])
+    return RouterConfig(**options, limits=limits)
+
+
+@main.command()
+@_file
+@_state_dir
+@_as_json
+def check(file: Path, state_dir: Path, as_json: bool) -> None:
+    """Validate FILE and print the settings in effect, defaults filled in."""
+    endpoints = load_endpoints(file)
+    settings = [effective_settings(endpoint) for endpoint in endpoints]
+    if as_json:
+        click.echo(json.dumps(settings, indent=2))
+        return
+    click.echo(yaml.safe_dump_all(settings, sort_keys=False), nl=False)
+    deployments = sum(len(endpoint.deployments) for endpoint in endpoints)
+    click.echo(f"{file} is valid: {len(endpoints)} endpoints, {deployments} deployments.", err=True)
+    if (snapshot := StateDirectory(state_dir).read_snapshot()) is not None:
+        click.echo(f"Against what runs in {state_dir}: {_difference(snapshot.endpoints, endpoints)}.", err=True)
+
+
+def _difference(running: tuple[Endpoint, ...], declared: tuple[Endpoint, ...]) -> str:
+    before = {endpoint.name: effective_settings(endpoint) for endpoint in running}
+    after = {endpoint.name: effective_settings(endpoint) for endpoint in declared}
+    changes = [f"adds {name}" for name in after.keys() - before.keys()]
+    changes += [f"removes {name}" for name in before.keys() - after.keys()]
+    changes += [f"changes {name}" for name in after.keys() & before.keys() if after[name] != before[name]]
+    return ", ".join(sorted(changes)) or "no difference"
+
+
+@main.command()
+@_state_dir
+@_as_json
+def status(state_dir: Path, as_json: bool) -> None:
+    """Show the endpoints, deployments and replicas that run, and how busy they are."""
+    place = StateDirectory(state_dir).read_router()
+    if place is None:
+        raise PlatformError(f"No router has run in {state_dir}: start one with `scoregate up FILE`.")
+    try:
+        reply = httpx.get(f"{place.admin}/load", timeout=5.0, trust_env=False).raise_for_status()
+    except httpx.HTTPError as error:
+        raise PlatformError(f"The router of {state_dir} does not answer on {place.admin}: {error}") from None
+    loads = msgspec.json.decode(reply.content, type=list[Load])
+    if as_json:
+        plain = {"scoring": place.public, "internal": place.admin, "deployments": msgspec.to_builtins(loads)}
+        click.echo(json.dumps(plain, indent=2))
+    else:
+        _console.print(_status_table(loads))
+
+
+def _status_table(loads: list[Load]) -> Table:
+    table = Table(
+        box=None, header_style="bold", caption="Busy: replicas with a request. Refused: since the router started."
+    )
+    for column in ("Endpoint", "Deployment"):
+        table.add_column(column)
+    for column in ("Ready", "Starting", "Replicas", "Busy", "In flight", "Queued", "Utilization", "Refused"):
+        table.add_column(column, justify="right")
+    for load in sorted(loads, key=lambda load: (load.endpoint, load.deployment)):
+        figures = (load.ready, load.starting, load.total, load.busy, load.in_flight, load.queued)
+        table.add_row(
+            load.endpoint, load.deployment, *map(str, figures), f"{load.utilization:.0%}", str(load.refused_total)
+        )
+    return table
+
+
+@main.group()
+def key() -> None:
+    """Show or regenerate the keys of an endpoint."""
+
+
+@key.command()
+@click.argument("endpoint")
+@_state_dir
+@_as_json
+def show(endpoint: str, state_dir: Path, as_json: bool) -> None:
+    """Print the primary and the secondary key of ENDPOINT."""
+    _print_keys(KeyStore(state_dir).read(endpoint), as_json)
+
+
+@key.command()
+@click.argument("endpoint")
+@click.argument("which", type=click.Choice(["primary", "secondary"]), default="primary")
+@_option("--key-value", help="The new key, instead of a random one.")
+@_state_dir
+@_as_json
+def regenerate(
+    endpoint: str, which: Literal["primary", "secondary"], key_value: str | None, state_dir: Path, as_json: bool
+) -> None:
+    """Replace one key of ENDPOINT. The other stays valid; the router follows within a second, with no request lost."""
+    _print_keys(KeyStore(state_dir).regenerate(endpoint, which, key_value), as_json)
+
+
+def _print_keys(keys: Keys, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"primaryKey": keys.primary_key, "secondaryKey": keys.secondary_key}))
+    else:
+        click.echo(f"primary    {keys.primary_key}\nsecondary  {keys.secondary_key}")

@@ -1,0 +1,98 @@
+"""How does this router process run?
+
+Pure. Frozen values that the command line (flags, then `SCOREGATE_*` environment) fills in; validated here, acted on
+elsewhere.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class ConfigError(ValueError):
+    """A setting that can't be; the message names the setting, the value and the rule."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What one client, and all of them, may take. `metadata` says what each is, for `--help` and the README."""
+
+    max_head_bytes: int = field(
+        default=32_768, metadata={"help": "Size of a request head; beyond it 431.", "least": 1_024}
+    )
+    max_headers: int = field(default=100, metadata={"help": "Header fields in a request; beyond it 431.", "least": 1})
+    head_timeout_ms: int = field(
+        default=10_000, metadata={"help": "Time for a whole request head; beyond it 408.", "least": 1}
+    )
+    body_idle_timeout_ms: int = field(
+        default=30_000,
+        metadata={
+            "help": "Time without a byte of a body, either way; beyond it 408, or an abort.",
+            "least": 1,
+        },
+    )
+    idle_timeout_ms: int = field(
+        default=75_000, metadata={"help": "Life of a kept-alive connection without a request.", "least": 1}
+    )
+    max_idle_connections: int = field(
+        default=10_000, metadata={"help": "Kept-alive connections; beyond it the oldest closes.", "least": 0}
+    )
+    max_connections: int = field(
+        default=20_000,
+        metadata={"help": "Client connections in all; beyond it an idle one closes, or 503.", "least": 1},
+    )
+
+    def __post_init__(self) -> None:
+        for setting in fields(self):
+            value, least = getattr(self, setting.name), setting.metadata["least"]
+            if value < least:
+                raise ConfigError(f"{setting.name} is {value}; it must be at least {least}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RouterConfig:
+    """One router process."""
+
+    platform: str
+    state_dir: Path
+    file: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = 8080
+    admin_port: int = 9001
+    access_log: str = "-"
+    """`-` is standard output, `off` is none, anything else a file."""
+    trusted_proxies: tuple[Network, ...] = ()
+    """Peers whose X-Forwarded-* and Forwarded headers are believed."""
+    connect_timeout_ms: int = 1_000
+    replica_idle_ms: int = 1_500
+    """Below the 2 s after which gunicorn, Azure ML's model server, drops an idle connection."""
+    drain_grace_ms: int = 1_000
+    """After SIGTERM: how long new connections are still taken, so that load balancers see that it is not ready."""
+    drain_timeout_ms: int = 300_000
+    """After the grace: how long requests in flight may take; then they are cut."""
+    limits: Limits = Limits()
+
+    def __post_init__(self) -> None:
+        if self.platform == "static" and self.file is None:
+            raise ConfigError("--platform static needs --file: the endpoints file with the addresses.")
+        if self.platform == "local" and self.file is not None:
+            raise ConfigError(
+                "--file is for --platform static; on the local platform, `scoregate up FILE` declares the endpoints."
+            )
+        for name in ("connect_timeout_ms", "replica_idle_ms", "drain_timeout_ms"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        if self.drain_grace_ms < 0:
+            raise ConfigError(f"drain_grace_ms is {self.drain_grace_ms}; it must be at least 0.")
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    """`10.0.0.0/8, ::1` to networks. Raises ConfigError."""
+    try:
+        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise ConfigError(f"trusted proxies are addresses or networks, as in 10.0.0.0/8: {error}") from None

@@ -1,0 +1,166 @@
+"""What does a declaration look like, and what must hold between its values?
+
+Pure. One Struct for each object of the YAML shape; the rules of single values are in rules.py. An endpoint splits
+its traffic either as Azure ML's v2 does (`traffic`) or as its v1 did (`trafficPercentile`, `isDefault`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from router.core.model import (
+    PAYLOAD_LIMIT_BYTES,
+    Addresses,
+    AuthMode,
+    Deployment,
+    Probe,
+    Process,
+    RequestSettings,
+    Route,
+)
+from router.core.rules import complaint, parse_address
+
+DEFAULTS = Deployment(endpoint="", name="", workload=Addresses(addresses=()))
+"""Where nothing is said, a deployment is like this one."""
+
+_V1_VERSIONS = 6
+"""Azure ML's v1 takes at most so many versions of an endpoint."""
+
+
+class _Object(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """Names in camelCase, none but the known."""
+
+
+class Metadata(_Object, frozen=True, kw_only=True):
+    name: str
+
+
+class Auth(_Object, frozen=True, kw_only=True):
+    mode: AuthMode = "key"
+
+
+class DeclaredDeployment(_Object, frozen=True, kw_only=True):
+    name: str
+    process: Process | None = None
+    addresses: tuple[str, ...] | None = None
+    port: int = 5001
+    """Of an address that has none. A process is told its port."""
+    instance_count: int | None = None
+    request_settings: RequestSettings = DEFAULTS.request
+    scoring_route: Route = DEFAULTS.scoring_route
+    liveness_route: Route = DEFAULTS.liveness_route
+    readiness_route: Route = DEFAULTS.readiness_route
+    readiness_probe: Probe = DEFAULTS.readiness_probe
+    liveness_probe: Probe = DEFAULTS.liveness_probe
+    idempotent: bool = DEFAULTS.idempotent
+    traffic_percentile: int | None = None
+    is_default: bool | None = None
+
+    @property
+    def host_ports(self) -> tuple[str, ...]:
+        """The addresses, each as `host:port` or `[v6]:port`."""
+        pairs = [parse_address(address, self.port) for address in self.addresses or ()]
+        return tuple(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in pairs)
+
+
+class Spec(_Object, frozen=True, kw_only=True):
+    auth: Auth = Auth()
+    traffic: dict[str, int] | None = None
+    max_payload_bytes: int = PAYLOAD_LIMIT_BYTES
+    forward_authorization: bool = False
+    deployments: tuple[DeclaredDeployment, ...]
+
+    @property
+    def splits_the_v1_way(self) -> bool:
+        return any(d.traffic_percentile is not None or d.is_default is not None for d in self.deployments)
+
+    @property
+    def weights(self) -> tuple[tuple[str, int], ...]:
+        """Percent for every deployment, in their order. Without any wish, only a single deployment has traffic."""
+        names = [deployment.name for deployment in self.deployments]
+        if self.traffic is not None:
+            return tuple((name, self.traffic.get(name, 0)) for name in names)
+        if self.splits_the_v1_way:
+            return self._v1_weights()
+        return tuple((name, 100 if len(names) == 1 else 0) for name in names)
+
+    def _v1_weights(self) -> tuple[tuple[str, int], ...]:
+        """What is left of 100 goes to the default, on top of its own: the first, when none says that it is."""
+        weights = {deployment.name: deployment.traffic_percentile or 0 for deployment in self.deployments}
+        default = next((d.name for d in self.deployments if d.is_default), self.deployments[0].name)
+        weights[default] += 100 - sum(weights.values())
+        return tuple(weights.items())
+
+
+class Declaration(_Object, frozen=True, kw_only=True):
+    api_version: str
+    kind: str
+    metadata: Metadata
+    spec: Spec
+
+
+def problems_between_values(declaration: Declaration) -> Iterator[str]:
+    """Each as `path.to[0].field: value, but it rule`. Every single value must have been found right before."""
+    spec = declaration.spec
+    yield from _name_problems(declaration.metadata.name, spec)
+    for index, deployment in enumerate(spec.deployments):
+        yield from _workload_problems(f"spec.deployments[{index}]", deployment)
+    if spec.traffic is not None:
+        yield from _traffic_problems(spec, spec.traffic)
+    elif spec.splits_the_v1_way:
+        yield from _v1_problems(spec)
+
+
+def _name_problems(endpoint: str, spec: Spec) -> Iterator[str]:
+    """Unique in the endpoint, and 62 characters together with its name (azureml-fe's limit)."""
+    first_index: dict[str, int] = {}
+    for index, deployment in enumerate(spec.deployments):
+        path = f"spec.deployments[{index}].name"
+        first = first_index.setdefault(deployment.name, index)
+        if first != index:
+            rule = f"must be unique in the endpoint: spec.deployments[{first}] has it too"
+            yield f"{path}: {complaint(deployment.name, rule)}"
+        if len(endpoint) + len(deployment.name) > 62:
+            rule = "must be at most 62 characters together with the endpoint's name"
+            yield f"{path}: {complaint(deployment.name, rule)}"
+
+
+def _workload_problems(path: str, deployment: DeclaredDeployment) -> Iterator[str]:
+    if (deployment.process is None) == (deployment.addresses is None):
+        given = "neither" if deployment.process is None else "both"
+        yield f"{path}: {given} of process and addresses given, but it must be exactly one"
+    if deployment.addresses is not None and deployment.instance_count is not None:
+        rule = "must be left out where addresses are given: each is an instance"
+        yield f"{path}.instanceCount: {complaint(deployment.instance_count, rule)}"
+    for address, times in Counter(deployment.host_ports).items():
+        if times > 1:
+            yield f"{path}.addresses: {address} given {times} times, but it must be unique in the deployment"
+
+
+def _traffic_problems(spec: Spec, traffic: dict[str, int]) -> Iterator[str]:
+    names = [deployment.name for deployment in spec.deployments]
+    for name, percent in traffic.items():
+        if name not in names:
+            rule = f"must be for a deployment of this endpoint: {', '.join(names)}"
+            yield f"spec.traffic.{name}: {complaint(percent, rule)}"
+    total = sum(traffic.values())
+    if total not in (0, 100):
+        yield f"spec.traffic: sums to {total}, but it must be 0 or 100"
+    if spec.splits_the_v1_way:
+        yield "spec.traffic: given beside trafficPercentile or isDefault, but it must be one way or the other"
+
+
+def _v1_problems(spec: Spec) -> Iterator[str]:
+    """Azure ML v1 (AksEndpoint): percentiles up to 100, one default, six versions."""
+    total = sum(deployment.traffic_percentile or 0 for deployment in spec.deployments)
+    if total > 100:
+        yield f"spec.deployments: trafficPercentile sums to {total}, but it must be at most 100"
+    defaults = [deployment.name for deployment in spec.deployments if deployment.is_default]
+    if len(defaults) > 1:
+        yield f"spec.deployments: isDefault at {', '.join(defaults)}, but it must be at exactly one"
+    if len(spec.deployments) > _V1_VERSIONS:
+        rule = f"must be at most {_V1_VERSIONS} with trafficPercentile or isDefault"
+        yield f"spec.deployments: {len(spec.deployments)} of them, but it {rule}"

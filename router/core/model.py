@@ -1,0 +1,148 @@
+"""Which things does Scoregate speak of?
+
+Pure. The nouns of docs/architecture.md: frozen, compared by value, shared by every platform, the router and the
+autoscaler. Names of settings follow Azure ML's v2 YAML in camelCase; defaults are its documented ones.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+PAYLOAD_LIMIT_BYTES = 104_857_600
+"""Azure ML's documented limit of a request body: 100 MB."""
+
+AuthMode = Literal["key", "none"]
+
+
+class RequestSettings(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """How one deployment takes requests."""
+
+    request_timeout_ms: int = 5_000
+    """From the moment the request has a slot to the last byte of its reply."""
+    max_concurrent_requests_per_instance: int = 1
+    """Requests that one replica holds at once; 0 is no limit."""
+    max_queue_wait_ms: int = 500
+    """How long a request may wait for a slot before 503."""
+    max_queue_length: int = 1_000
+    """How many requests may wait for a slot; one more is 503 at once."""
+
+
+class Probe(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """How a replica is asked whether it is well. Times in seconds, as in Kubernetes and Azure ML's v2 YAML."""
+
+    initial_delay: float = 0.0
+    period: float = 1.0
+    timeout: float = 2.0
+    success_threshold: int = 1
+    failure_threshold: int = 30
+    """How many probes in a row may go unanswered. A refusal is an answer, and counts as all of them."""
+
+
+class Route(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Where on a replica something is; no port means the replica's own."""
+
+    path: str
+    port: int | None = None
+
+
+class Process(Struct, tag="process", frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """A replica is a process of this machine. `$(PORT)` in command and env is the port it must listen on."""
+
+    command: tuple[str, ...]
+    env: dict[str, str] = {}
+    working_dir: str | None = None
+    """Relative to the folder of the endpoints file; that folder itself when not given."""
+
+
+class Addresses(Struct, tag="addresses", frozen=True):
+    """Replicas run elsewhere, at `host:port` each."""
+
+    addresses: tuple[str, ...]
+
+
+Workload = Process | Addresses
+
+
+class Deployment(Struct, frozen=True, kw_only=True):
+    """One version behind an endpoint. Its `key` names it among all deployments."""
+
+    endpoint: str
+    name: str
+    workload: Workload
+    instance_count: int = 1
+    request: RequestSettings = RequestSettings()
+    scoring_route: Route = Route(path="/score")
+    liveness_route: Route = Route(path="/")
+    readiness_route: Route = Route(path="/")
+    readiness_probe: Probe = Probe()
+    liveness_probe: Probe = Probe(period=10.0)
+    idempotent: bool = False
+    """Every request may be sent again to another replica after a failure."""
+
+    @property
+    def key(self) -> str:
+        return f"{self.endpoint}/{self.name}"
+
+
+class KeyHashes(Struct, frozen=True):
+    """SHA-256 of the primary and the secondary key: all that the router ever holds of them."""
+
+    primary: bytes
+    secondary: bytes
+
+
+class Endpoint(Struct, frozen=True, kw_only=True):
+    """What clients call. `weights` is percent per deployment name, and sums to 0 or 100."""
+
+    name: str
+    auth_mode: AuthMode = "key"
+    keys: KeyHashes | None = None
+    """None while no key is known yet: nobody gets in."""
+    weights: tuple[tuple[str, int], ...] = ()
+    deployments: tuple[Deployment, ...]
+    max_payload_bytes: int = PAYLOAD_LIMIT_BYTES
+    forward_authorization: bool = False
+
+
+class Replica(Struct, frozen=True, kw_only=True):
+    """One running copy of a deployment. `uid` is its identity; its address may be another's a second later."""
+
+    uid: str
+    deployment: str
+    """The deployment's key, `endpoint/name`."""
+    host: str
+    port: int
+    ready: bool
+    leaving: bool = False
+    """Finishes what it has, takes nothing new."""
+
+
+class Snapshot(Struct, frozen=True, kw_only=True):
+    """All endpoints and replicas at one moment."""
+
+    endpoints: tuple[Endpoint, ...] = ()
+    replicas: tuple[Replica, ...] = ()
+
+
+class Load(Struct, frozen=True, kw_only=True, rename="camel"):
+    """One deployment's load at one moment, as `/load` reports it."""
+
+    endpoint: str
+    deployment: str
+    concurrency: int
+    """Requests one replica holds at once; 0 is no limit."""
+    in_flight: int
+    queued: int
+    busy: int
+    """Replicas with at least one request in flight."""
+    ready: int
+    starting: int
+    total: int
+    refused_total: int
+    """Requests refused for lack of room since the router started; only grows."""
+    utilization: float
+    """(in flight + queued) / (total x concurrency); 0 for an empty or unlimited deployment."""
+    replicas: dict[str, int]
+    """Requests in flight, by replica uid."""

@@ -1,0 +1,112 @@
+"""What is served right now, and how is it going?
+
+I/O: none itself. Follows snapshots: swaps the route table whole, and keeps for each deployment, from its first to its
+last snapshot, one `LiveDeployment`: its slots and queue, its retry budget, its counters.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from router.admission import Admission
+from router.core.model import Deployment, Load, Replica, Snapshot
+from router.core.retries import RetryBudget
+from router.core.routes import RouteTable
+from router.metrics import Counters
+from router.upstream import Upstream
+
+
+class LiveDeployment:
+    """One deployment while it is served."""
+
+    __slots__ = ("admission", "budget", "counters", "is_retired", "noun", "replicas", "reply_header", "scoring_path")
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.noun = deployment
+        self.admission = Admission(deployment)
+        self.budget = RetryBudget()
+        self.counters = Counters()
+        self.replicas: tuple[Replica, ...] = ()
+        self.is_retired = False
+        self.reply_header = (b"azureml-model-deployment", deployment.name.encode())
+        self.scoring_path = deployment.scoring_route.path.encode()
+
+    def update(self, deployment: Deployment, replicas: tuple[Replica, ...]) -> None:
+        self.noun = deployment
+        self.scoring_path = deployment.scoring_route.path.encode()
+        self.replicas = replicas
+        self.admission.update(deployment.request, replicas)
+
+    @property
+    def is_empty(self) -> bool:
+        dispatcher = self.admission.dispatcher
+        return not dispatcher.in_flight and not dispatcher.queued
+
+    def load(self) -> Load:
+        dispatcher = self.admission.dispatcher
+        concurrency = self.noun.request.max_concurrent_requests_per_instance
+        total = dispatcher.total
+        slots = total * concurrency
+        return Load(
+            endpoint=self.noun.endpoint,
+            deployment=self.noun.name,
+            concurrency=concurrency,
+            in_flight=dispatcher.in_flight,
+            queued=dispatcher.queued,
+            busy=dispatcher.busy,
+            ready=dispatcher.ready,
+            starting=sum(not replica.ready and not replica.leaving for replica in self.replicas),
+            total=total,
+            refused_total=dispatcher.refused_total,
+            utilization=round((dispatcher.in_flight + dispatcher.queued) / slots, 4) if slots else 0.0,
+            replicas=dispatcher.in_flight_by_replica(),
+        )
+
+
+class Fleet:
+    """All deployments, by key."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        self._upstream = upstream
+        self.table = RouteTable()
+        self.live: dict[str, LiveDeployment] = {}
+        self._leaving: set[str] = set()
+        self.unrouted = Counters()
+        self.has_snapshot = False
+
+    def follow(self, snapshot: Snapshot) -> None:
+        replicas: dict[str, list[Replica]] = defaultdict(list)
+        for replica in snapshot.replicas:
+            replicas[replica.deployment].append(replica)
+        declared = {
+            deployment.key: deployment for endpoint in snapshot.endpoints for deployment in endpoint.deployments
+        }
+        for key, deployment in declared.items():
+            if key not in self.live:
+                self.live[key] = LiveDeployment(deployment)
+        self._upstream.follow(snapshot.replicas)
+        self._leaving = {replica.uid for replica in snapshot.replicas if replica.leaving}
+        self.table = RouteTable(snapshot.endpoints)
+        for key, live in self.live.items():
+            live.is_retired = key not in declared
+            if not live.is_retired:
+                live.update(declared[key], tuple(replicas[key]))
+        self.forget_retired()
+        self.has_snapshot = True
+
+    def forget_retired(self) -> None:
+        """A deployment that is declared no more serves those it has taken in, with the replicas it had, and is gone
+        after the last."""
+        for key in [key for key, live in self.live.items() if live.is_retired and live.is_empty]:
+            self.live.pop(key).admission.close()
+
+    def loads(self) -> list[Load]:
+        return [live.load() for live in self.live.values()]
+
+    def drained(self) -> set[str]:
+        """uids of leaving replicas with nothing in flight."""
+        in_flight: set[str] = set()
+        for live in self.live.values():
+            busy = live.admission.dispatcher.in_flight_by_replica()
+            in_flight |= {replica.uid for replica in live.replicas if live.is_retired or busy.get(replica.uid)}
+        return self._leaving - in_flight

@@ -1,0 +1,55 @@
+"""Where do endpoints and replicas come from, and how does their number change?
+
+I/O: none itself. A platform is anything with these methods; the router and the autoscaler know no other difference
+between a cluster and one machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from router.core.model import Snapshot
+
+
+class PlatformError(Exception):
+    """The platform can't be used as it was asked to; the message says what to do about it."""
+
+
+class Platform(Protocol):
+    """`async with` it, then follow `watch()`."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def watch(self) -> AsyncIterator[Snapshot]:
+        """Whole snapshots, the first as soon as one is known, then one after each change. Never ends by itself."""
+
+    async def scale(self, endpoint: str, deployment: str, replicas: int) -> None:
+        """Ask for that many replicas; returns once the wish is recorded, not once it is met.
+
+        Raises PlatformError for an unknown deployment, a negative count, or a platform that can't scale.
+        """
+
+    async def drained(self, uid: str) -> None:
+        """A leaving replica has no request in flight any more: as far as this router goes, it may be stopped."""
+
+
+def open_platform(name: str, *, file: Path | None, state_dir: Path) -> Platform:
+    """`local` follows the supervisor of a state directory; `static` serves the fixed addresses in `file`."""
+    if name == "static":
+        from router.platforms.static import StaticPlatform
+
+        if file is None:
+            raise PlatformError("the static platform needs an endpoints file: --file FILE")
+        return StaticPlatform(file, state_dir)
+    if name == "local":
+        from router.platforms.local import LocalPlatform
+
+        return LocalPlatform(state_dir)
+    raise PlatformError(f"there is no platform {name}: local and static are known")

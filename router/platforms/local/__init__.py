@@ -1,0 +1,79 @@
+"""How does a router follow the replicas that run on its own machine?
+
+I/O: the state directory. A supervisor (supervisor.py) writes the snapshot there; this end follows it and
+leaves wishes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from router.core.model import Deployment, Snapshot
+from router.platforms import PlatformError
+from router.platforms.local.state import ScaleWish, StateDirectory, Version
+
+POLL_S = 0.05
+
+log = logging.getLogger("scoregate.platform")
+
+
+class LocalPlatform:
+    """Platform of one machine. It needs no supervisor to start or to go on: it serves what it last knew."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._state = StateDirectory(state_dir)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    async def watch(self) -> AsyncIterator[Snapshot]:
+        seen: Version | None = None
+        known: Snapshot | None = None
+        if self._state.snapshot_version() is None:
+            log.warning("no supervisor in %s yet, start one with `scoregate up FILE`", self._state.path)
+        while True:
+            version = self._state.snapshot_version()
+            if version is not None and version != seen:
+                seen = version
+                snapshot = self._read()
+                if snapshot is not None and snapshot != known:
+                    known = snapshot
+                    yield snapshot
+            await asyncio.sleep(POLL_S)
+
+    async def scale(self, endpoint: str, deployment: str, replicas: int) -> None:
+        if replicas < 0:
+            raise PlatformError(f"{endpoint}/{deployment} can't have {replicas} replicas: 0 is the fewest")
+        present = self._deployment(endpoint, deployment)
+        self._state.write_wish(endpoint, deployment, ScaleWish(replicas, present.instance_count))
+
+    async def drained(self, uid: str) -> None:
+        """Tell the supervisor that this leaving replica has no request in flight: it may be stopped."""
+        self._state.note_drained(uid)
+
+    def _read(self) -> Snapshot | None:
+        try:
+            return self._state.read_snapshot()
+        except PlatformError as error:
+            log.error("%s; going on with the last good one", error)
+            return None
+
+    def _deployment(self, endpoint: str, name: str) -> Deployment:
+        snapshot = self._state.read_snapshot()
+        if snapshot is None:
+            raise PlatformError(f"no supervisor in {self._state.path}: start one with `scoregate up FILE`")
+        known = {d.key: d for e in snapshot.endpoints for d in e.deployments}
+        key = f"{endpoint}/{name}"
+        if key not in known:
+            raise PlatformError(f"there is no deployment {key}; known: {', '.join(known) or 'none'}")
+        return known[key]

@@ -1,0 +1,204 @@
+"""What lies in a state directory, and how is it read and written?
+
+I/O: files below one directory, readable by their owner only.
+
+    supervisor.lock                    held, and signed with its pid, by the one supervisor
+    snapshot.json                      all endpoints and replicas: the supervisor writes, routers follow
+    scale/<endpoint>.<deployment>.json a wished number of replicas
+    drained/<uid>                      the router's word that a leaving replica has no request any more
+    router.json                        where the router listens
+    keys/                              see keys.py
+    logs/                              what replicas and the router print
+
+Every file is replaced whole, so a reader sees the old one or the new one, never half.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from router.core.model import Snapshot
+from router.platforms import PlatformError
+
+T = TypeVar("T")
+LOGS_KEPT = 20
+"""Log files kept per deployment, those of living replicas not counted."""
+
+Version = tuple[int, int, int]
+"""mtime_ns, size, inode: differs whenever a file was replaced."""
+
+
+class ScaleWish(msgspec.Struct, frozen=True, rename="camel"):
+    """A wish for a number of replicas. It holds while the file says the `instanceCount` it was made under."""
+
+    replicas: int
+    instance_count: int
+
+
+class RouterPlace(msgspec.Struct, frozen=True):
+    """Where the router of this directory listens: two URLs and its process id."""
+
+    admin: str
+    public: str
+    pid: int
+
+
+class StateDirectory:
+    """Folders appear, with mode 0700, when something is first written to them. Reading creates nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.logs = self.path / "logs"
+        self._snapshot = self.path / "snapshot.json"
+        self._router = self.path / "router.json"
+        self._scale = self.path / "scale"
+        self._drained = self.path / "drained"
+
+    def snapshot_version(self) -> Version | None:
+        return version(self._snapshot)
+
+    def read_snapshot(self) -> Snapshot | None:
+        """None when there is none. Raises PlatformError when it can't be read."""
+        return _read(self._snapshot, Snapshot)
+
+    def write_snapshot(self, snapshot: Snapshot) -> None:
+        _write(self._snapshot, msgspec.json.encode(snapshot))
+
+    def remove_snapshot(self) -> None:
+        self._snapshot.unlink(missing_ok=True)
+
+    def wish_file(self, endpoint: str, deployment: str) -> Path:
+        return self._scale / f"{endpoint}.{deployment}.json"
+
+    def read_wish(self, endpoint: str, deployment: str) -> ScaleWish | None:
+        return _read(self.wish_file(endpoint, deployment), ScaleWish)
+
+    def write_wish(self, endpoint: str, deployment: str, wish: ScaleWish) -> None:
+        _write(self.wish_file(endpoint, deployment), msgspec.json.encode(wish))
+
+    def remove_wish(self, endpoint: str, deployment: str) -> None:
+        self.wish_file(endpoint, deployment).unlink(missing_ok=True)
+
+    def read_router(self) -> RouterPlace | None:
+        return _read(self._router, RouterPlace)
+
+    def write_router(self, place: RouterPlace) -> None:
+        _write(self._router, msgspec.json.encode(place))
+
+    def remove_router(self) -> None:
+        self._router.unlink(missing_ok=True)
+
+    def router_runs(self) -> bool:
+        """Whether the router that last signed router.json still lives."""
+        try:
+            place = self.read_router()
+        except PlatformError:
+            return False
+        return place is not None and Path(f"/proc/{place.pid}").exists()
+
+    def is_drained(self, uid: str) -> bool:
+        return (self._drained / uid).exists()
+
+    def note_drained(self, uid: str) -> None:
+        _write(self._drained / uid, b"")
+
+    def forget_every_drained(self) -> None:
+        for word in self._drained.glob("*"):
+            word.unlink(missing_ok=True)
+
+    def forget_drained(self, uid: str) -> None:
+        (self._drained / uid).unlink(missing_ok=True)
+
+    def log_of(self, endpoint: str, deployment: str, uid: str) -> Path:
+        _create(self.logs)
+        return self.logs / f"{endpoint}.{deployment}.{uid}.log"
+
+    def log_of_router(self) -> Path:
+        _create(self.logs)
+        return self.logs / "router.log"
+
+    def drop_old_logs(self, endpoint: str, deployment: str, living: set[Path]) -> None:
+        """Keep the youngest LOGS_KEPT of this deployment, and those of living replicas."""
+        past = [log for log in self.logs.glob(f"{endpoint}.{deployment}.*.log") if log not in living]
+        past.sort(key=lambda log: log.stat().st_mtime_ns)
+        for log in past[:-LOGS_KEPT]:
+            log.unlink()
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Be the only supervisor of this directory. Raises PlatformError when another one is.
+
+        The lock dies with its holder, however that ends.
+        """
+        _create(self.path)
+        path = self.path / "supervisor.lock"
+        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = path.read_text().strip() or "unknown"
+                raise PlatformError(
+                    f"{self.path} already has a supervisor, process {holder}: "
+                    "stop it first, or give another --state-dir"
+                ) from None
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n")
+            file.flush()
+            yield
+
+
+def version(path: Path) -> Version | None:
+    """None when the file isn't there."""
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+def end_of_log(log: Path, lines: int = 1) -> list[str]:
+    """The last lines that say something, without terminal control characters; none when there is no log."""
+    if not log.exists():
+        return []
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 16_384))
+        text = file.read().decode(errors="replace")
+    said = [re.sub(r"[^\x20-\x7e\xa0-\U0010ffff]", " ", line).rstrip() for line in text.splitlines()]
+    return [line for line in said if line][-lines:]
+
+
+def _read(path: Path, kind: type[T]) -> T | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise PlatformError(f"{path} can't be read: {error}") from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Replace the file at once. mkstemp gives mode 0600 and a name nobody else writes to."""
+    _create(path.parent)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def _create(folder: Path) -> None:
+    if not folder.is_dir():
+        _create(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)

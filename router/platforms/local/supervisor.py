@@ -1,0 +1,157 @@
+"""Who keeps the declared replicas running on this machine?
+
+I/O: processes and the state directory, whose snapshot only the supervisor writes.
+
+Ten times a second, and at once when a replica changes, it compares what is declared (declared.py) with what
+runs, does what plan.py says through one keeper per wished replica (keeper.py), and writes the snapshot if it
+differs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from router.core.model import Deployment, Endpoint, Snapshot
+from router.platforms.local.declared import Declared, process_of
+from router.platforms.local.keeper import Keeper, Machine, ReplicaStatus
+from router.platforms.local.plan import Seat, plan
+from router.platforms.local.ports import Ports
+from router.platforms.local.state import StateDirectory
+from router.platforms.probe import probing_client
+
+LOOK_PERIOD_S = 0.1
+DRAIN_TIMEOUT_S = 30.0
+STARTS_AT_ONE_TIME = 2 * (os.cpu_count() or 1)
+
+log = logging.getLogger("scoregate.supervisor")
+
+
+class Supervisor:
+    """`async with` it: replicas start on entry and are gone on exit.
+
+    Entry raises PlatformError for an unusable endpoints file or when the state directory has a supervisor.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        state: StateDirectory,
+        host: str = "127.0.0.1",
+        drain_timeout_s: float = DRAIN_TIMEOUT_S,
+    ) -> None:
+        self.state = state
+        self._file = file.absolute()
+        self._host = host
+        self._drain_timeout_s = drain_timeout_s
+        self._keepers: list[Keeper] = []
+        self._wake = asyncio.Event()
+        self._published: Snapshot | None = None
+        self._open = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as opening:
+            opening.enter_context(self.state.lock())
+            self.state.forget_every_drained()
+            self._declared = Declared(self._file, self.state)
+            client = await opening.enter_async_context(probing_client())
+            self._machine = Machine(
+                folder=self._file.parent,
+                state=self.state,
+                ports=Ports(self._host),
+                client=client,
+                turns=asyncio.Semaphore(STARTS_AT_ONE_TIME),
+                changed=self._wake.set,
+            )
+            self._reconcile()
+            self._following = asyncio.create_task(self._follow(), name="supervisor")
+            self._open = opening.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def stop(self) -> None:
+        """End every replica at once, without draining: whoever stops the machine stops the router first."""
+        async with self._open.pop_all():
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
+            for keeper in self._keepers:
+                keeper.leave(drain_timeout_s=0.0)
+            await asyncio.gather(*(keeper.task for keeper in self._keepers), return_exceptions=True)
+            self._keepers.clear()
+            self.state.remove_snapshot()
+
+    def replicas(self) -> list[ReplicaStatus]:
+        return [keeper.status() for keeper in self._keepers]
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        return self._declared.endpoints
+
+    @property
+    def wished(self) -> dict[str, int]:
+        """Number of replicas by deployment key."""
+        return self._declared.wished
+
+    async def _follow(self) -> None:
+        complaint = ""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_PERIOD_S):
+                    await self._wake.wait()
+            self._wake.clear()
+            try:
+                self._declared.look()
+                self._reconcile()
+                complaint = ""
+            except Exception as error:  # a full disk, say: what runs goes on running
+                if complaint != str(error):
+                    complaint = str(error)
+                    log.exception("can't follow %s and %s", self._file, self.state.path)
+
+    def _reconcile(self) -> None:
+        self._bury()
+        declared = {d.key: d for endpoint in self._declared.endpoints for d in endpoint.deployments}
+        for keeper in self._keepers:
+            if keeper.deployment.key not in declared:
+                keeper.leave(self._drain_timeout_s)
+        for deployment in declared.values():
+            self._carry_out(deployment)
+        self._publish()
+
+    def _carry_out(self, deployment: Deployment) -> None:
+        seats = [
+            Seat(number, ready=keeper.phase == "ready", outdated=not keeper.runs(deployment))
+            for number, keeper in enumerate(self._keepers)
+            if keeper.deployment.key == deployment.key and keeper.phase != "leaving"
+        ]
+        steps = plan(self._declared.wished[deployment.key], seats)
+        for number in steps.leave:
+            self._keepers[number].leave(self._drain_timeout_s)
+        for _ in range(steps.start):
+            self._keepers.append(Keeper(deployment, process_of(deployment), self._machine))
+
+    def _bury(self) -> None:
+        """Forget keepers that ended; one that failed by a fault of ours is replaced by the next plan."""
+        for keeper in self._keepers:
+            if keeper.task.done() and not keeper.task.cancelled() and keeper.task.exception():
+                log.error("%s failed", keeper.task.get_name(), exc_info=keeper.task.exception())
+        self._keepers = [keeper for keeper in self._keepers if not keeper.task.done()]
+
+    def _publish(self) -> None:
+        replicas = (keeper.in_snapshot() for keeper in self._keepers)
+        snapshot = Snapshot(
+            endpoints=self._declared.endpoints,
+            replicas=tuple(replica for replica in replicas if replica is not None),
+        )
+        if snapshot != self._published:
+            self.state.write_snapshot(snapshot)
+            self._published = snapshot

@@ -1,0 +1,80 @@
+"""What would the router do if the platform said this?
+
+I/O: none. A platform that is told what to say, for tests and simulation; other platforms publish through one, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Self
+
+from msgspec.structs import replace
+
+from router.core.model import Replica, Snapshot
+from router.platforms import PlatformError
+
+_NO_SNAPSHOT = Snapshot()
+
+
+class MemoryPlatform:
+    """`scaled` is the last wish by deployment key.
+
+    Replicas that `scale` adds are not ready, and have an address that says nothing; replicas that it takes away are
+    leaving, the unready and the youngest first, and gone once drained. To make them ready is up to who publishes.
+    """
+
+    def __init__(self, snapshot: Snapshot = _NO_SNAPSHOT) -> None:
+        self.snapshot = snapshot
+        self.scaled: dict[str, int] = {}
+        self._changed = asyncio.Event()
+        self._uids = itertools.count(1)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Nothing happens if it equals the present one."""
+        if snapshot != self.snapshot:
+            self.snapshot = snapshot
+            self._changed.set()
+            self._changed = asyncio.Event()
+
+    async def watch(self) -> AsyncIterator[Snapshot]:
+        """The present snapshot at once, then each time the newest: one who is slow misses those between."""
+        seen: Snapshot | None = None
+        while True:
+            changed = self._changed
+            if self.snapshot != seen:
+                seen = self.snapshot
+                yield seen
+            await changed.wait()
+
+    async def scale(self, endpoint: str, deployment: str, replicas: int) -> None:
+        key = f"{endpoint}/{deployment}"
+        if not any(known.key == key for e in self.snapshot.endpoints for known in e.deployments):
+            raise PlatformError(f"there is no deployment {key} to scale")
+        if replicas < 0:
+            raise PlatformError(f"{key} can't have {replicas} replicas: 0 is the fewest")
+        self.scaled[key] = replicas
+        staying = [each for each in self.snapshot.replicas if each.deployment == key and not each.leaving]
+        spare = sorted(reversed(staying), key=lambda each: each.ready)[: max(0, len(staying) - replicas)]
+        kept = [replace(each, leaving=True) if each in spare else each for each in self.snapshot.replicas]
+        added = [self._starting(key) for _ in range(replicas - len(staying))]
+        self.publish(replace(self.snapshot, replicas=(*kept, *added)))
+
+    async def drained(self, uid: str) -> None:
+        gone = [each for each in self.snapshot.replicas if each.uid == uid and each.leaving]
+        replicas = tuple(each for each in self.snapshot.replicas if each not in gone)
+        self.publish(replace(self.snapshot, replicas=replicas))
+
+    def _starting(self, key: str) -> Replica:
+        uid = f"{key}#memory-{next(self._uids)}"
+        return Replica(uid=uid, deployment=key, host="127.0.0.1", port=5001, ready=False)

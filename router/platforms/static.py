@@ -1,0 +1,167 @@
+"""What do the replicas at these fixed addresses do?
+
+I/O: the endpoints file and the keys folder, both followed; a readiness probe to each replica. Nothing is started,
+stopped or scaled here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from msgspec.structs import replace
+
+from router.core.model import Addresses, Deployment, Endpoint, Probe, Replica, Route, Snapshot
+from router.core.probing import ProbeRecord
+from router.platforms import PlatformError
+from router.platforms.endpoints_file import WatchedFile, load_endpoints
+from router.platforms.keys import KeyStore
+from router.platforms.memory import MemoryPlatform
+from router.platforms.probe import ask, probing_client
+
+_POLL_S = 0.1
+_FIRST_PAUSE_S = 0.1
+_PROBES_AT_ONCE = 64
+
+log = logging.getLogger("scoregate.platform")
+
+
+class _Probed:
+    """A replica, and the task that asks it with its deployment's readiness probe."""
+
+    def __init__(self, deployment: Deployment, replica: Replica) -> None:
+        self.deployment = deployment
+        self.replica = replica
+        self.task: asyncio.Task[None] | None = None
+
+
+class StaticPlatform:
+    """Entering raises PlatformError for a file or a key that can't be used. Later, what is bad is refused with a
+    line in the log, and the last good declaration stays."""
+
+    def __init__(self, file: Path, state_dir: Path) -> None:
+        self._file = file
+        self._keys = KeyStore(state_dir)
+        self._watched = (WatchedFile(file), WatchedFile(self._keys.folder))
+        self._endpoints: tuple[Endpoint, ...] = ()
+        self._probed: dict[tuple[str, str], _Probed] = {}
+        self._generations = itertools.count(1)
+        self._published = MemoryPlatform()
+        self._client = probing_client()
+        self._turns = asyncio.Semaphore(_PROBES_AT_ONCE)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._adopt(await asyncio.to_thread(self._load))
+        self._start(self._follow_files())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._client.aclose()
+
+    def watch(self) -> AsyncIterator[Snapshot]:
+        return self._published.watch()
+
+    async def scale(self, endpoint: str, deployment: str, replicas: int) -> None:
+        raise PlatformError(
+            f"{endpoint}/{deployment} can't have {replicas} replicas: the static platform has fixed addresses, "
+            f"edit {self._file} instead"
+        )
+
+    async def drained(self, uid: str) -> None:
+        """No replica of this platform is ever leaving: an address is there, or it is not."""
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _follow_files(self) -> None:
+        while True:
+            await asyncio.sleep(_POLL_S)
+            if any([watched.settled() for watched in self._watched]):
+                try:
+                    self._adopt(await asyncio.to_thread(self._load))
+                except PlatformError as error:
+                    log.error("%s\nrefused: the last good declaration stays", error)
+
+    def _load(self) -> tuple[Endpoint, ...]:
+        endpoints = load_endpoints(self._file)
+        for deployment in (each for endpoint in endpoints for each in endpoint.deployments):
+            if not isinstance(deployment.workload, Addresses):
+                raise PlatformError(
+                    f"{self._file}: {deployment.key} has a process, but the static platform starts none: "
+                    "use `scoregate up`, or give addresses"
+                )
+        return tuple(self._keys.keyed(endpoint) for endpoint in endpoints)
+
+    def _adopt(self, endpoints: tuple[Endpoint, ...]) -> None:
+        """From now on these are the endpoints. An address that stays keeps its uid and whether it is ready."""
+        before, self._probed = self._probed, {}
+        for deployment in (each for endpoint in endpoints for each in endpoint.deployments):
+            for address in _addresses(deployment):
+                known = before.pop((deployment.key, address), None)
+                self._probed[deployment.key, address] = self._follow(deployment, address, known)
+        for gone in before.values():
+            _cancel(gone)
+        self._endpoints = endpoints
+        self._publish()
+
+    def _follow(self, deployment: Deployment, address: str, known: _Probed | None) -> _Probed:
+        if known is not None and _readiness(known.deployment) == _readiness(deployment):
+            return known
+        if known is not None:
+            _cancel(known)
+        probed = _Probed(deployment, known.replica if known else self._replica(deployment, address))
+        probed.task = self._start(self._probe(probed))
+        return probed
+
+    def _replica(self, deployment: Deployment, address: str) -> Replica:
+        host, _, port = address.rpartition(":")
+        uid = f"{deployment.key}@{address}#{next(self._generations)}"
+        return Replica(uid=uid, deployment=deployment.key, host=host.strip("[]"), port=int(port), ready=False)
+
+    async def _probe(self, probed: _Probed) -> None:
+        """Every period; until it is ready for the first time more often, with growing pauses."""
+        route, probe = probed.deployment.readiness_route, probed.deployment.readiness_probe
+        record = ProbeRecord(probe, well=probed.replica.ready)
+        pause_s = min(_FIRST_PAUSE_S, probe.period)
+        await asyncio.sleep(probe.initial_delay)
+        while True:
+            async with self._turns:
+                answer = await ask(self._client, probed.replica.host, probed.replica.port, route, probe)
+            ready = record.note(answer)
+            if ready != probed.replica.ready:
+                log.info("%s is %s", probed.replica.uid, "ready" if ready else "not ready")
+                probed.replica = replace(probed.replica, ready=ready)
+                self._publish()
+            await asyncio.sleep(pause_s)
+            pause_s = probe.period if ready else min(2 * pause_s, probe.period)
+
+    def _publish(self) -> None:
+        replicas = tuple(probed.replica for probed in self._probed.values())
+        self._published.publish(Snapshot(endpoints=self._endpoints, replicas=replicas))
+
+
+def _addresses(deployment: Deployment) -> tuple[str, ...]:
+    return deployment.workload.addresses if isinstance(deployment.workload, Addresses) else ()
+
+
+def _readiness(deployment: Deployment) -> tuple[Route, Probe]:
+    return deployment.readiness_route, deployment.readiness_probe
+
+
+def _cancel(probed: _Probed) -> None:
+    if probed.task is not None:
+        probed.task.cancel()

@@ -1,0 +1,239 @@
+"""From what a user declares to the nouns, and back."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router.core.declare import DeclarationError, declared_endpoints, effective_settings
+from router.core.model import Addresses, Deployment, Endpoint, Probe, Process, RequestSettings, Route
+
+BLUE: dict[str, Any] = {"name": "blue", "process": {"command": ["serve", "$(PORT)"]}}
+GREEN: dict[str, Any] = {"name": "green", "addresses": ["10.0.0.5", "[::1]:80"]}
+
+
+def document(*deployments: dict[str, Any], name: str = "iris", **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "scoregate.io/v1",
+        "kind": "InferenceEndpoint",
+        "metadata": {"name": name},
+        "spec": {**spec, "deployments": list(deployments)},
+    }
+
+
+def declared(*deployments: dict[str, Any], **spec: Any) -> Endpoint:
+    (endpoint,) = declared_endpoints([document(*deployments, **spec)])
+    return endpoint
+
+
+def problems(*documents: object) -> tuple[str, ...]:
+    with pytest.raises(DeclarationError) as caught:
+        declared_endpoints(documents)
+    assert str(caught.value) == "\n".join(caught.value.problems)
+    return caught.value.problems
+
+
+def test_nothing_declared() -> None:
+    assert declared_endpoints([]) == ()
+
+
+def test_a_bare_endpoint_has_every_default() -> None:
+    assert declared(BLUE) == Endpoint(
+        name="iris",
+        weights=(("blue", 100),),
+        deployments=(Deployment(endpoint="iris", name="blue", workload=Process(command=("serve", "$(PORT)"))),),
+    )
+
+
+def test_everything_declared() -> None:
+    blue = {
+        **BLUE,
+        "process": {"command": ["serve"], "env": {"A": "b"}, "workingDir": "model"},
+        "instanceCount": 0,
+        "requestSettings": {
+            "requestTimeoutMs": 1,
+            "maxConcurrentRequestsPerInstance": 0,
+            "maxQueueWaitMs": 2,
+            "maxQueueLength": 3,
+        },
+        "scoringRoute": {"path": "/v1", "port": 81},
+        "livenessRoute": {"path": "/live"},
+        "readinessRoute": {"path": "/ready"},
+        "readinessProbe": {"initialDelay": 1, "period": 2, "timeout": 3, "successThreshold": 4, "failureThreshold": 5},
+        "livenessProbe": {"initialDelay": 6},
+        "idempotent": True,
+    }
+    traffic = {"green": 60, "blue": 40}
+    endpoint = declared(
+        blue, GREEN, auth={"mode": "none"}, traffic=traffic, maxPayloadBytes=7, forwardAuthorization=True
+    )
+    assert endpoint == Endpoint(
+        name="iris",
+        auth_mode="none",
+        weights=(("blue", 40), ("green", 60)),
+        max_payload_bytes=7,
+        forward_authorization=True,
+        deployments=(
+            Deployment(
+                endpoint="iris",
+                name="blue",
+                workload=Process(command=("serve",), env={"A": "b"}, working_dir="model"),
+                instance_count=0,
+                request=RequestSettings(
+                    request_timeout_ms=1,
+                    max_concurrent_requests_per_instance=0,
+                    max_queue_wait_ms=2,
+                    max_queue_length=3,
+                ),
+                scoring_route=Route(path="/v1", port=81),
+                liveness_route=Route(path="/live"),
+                readiness_route=Route(path="/ready"),
+                readiness_probe=Probe(initial_delay=1, period=2, timeout=3, success_threshold=4, failure_threshold=5),
+                liveness_probe=Probe(initial_delay=6, period=10),
+                idempotent=True,
+            ),
+            Deployment(
+                endpoint="iris",
+                name="green",
+                workload=Addresses(addresses=("10.0.0.5:5001", "[::1]:80")),
+                instance_count=2,
+            ),
+        ),
+    )
+
+
+def test_a_null_is_the_same_as_nothing() -> None:
+    assert declared({**BLUE, "requestSettings": None, "scoringRoute": None}, traffic=None) == declared(BLUE)
+
+
+def test_v1_traffic_brings_v1_defaults() -> None:
+    v1 = declared({**BLUE, "trafficPercentile": 10}, {**GREEN, "requestSettings": {"requestTimeoutMs": 5}})
+    assert [deployment.request.request_timeout_ms for deployment in v1.deployments] == [60_000, 5]
+    assert v1.weights == (("blue", 100), ("green", 0))
+
+
+def test_problems_of_all_documents_are_told_together() -> None:
+    found = problems(
+        document({**BLUE, "requestSettings": {"requestTimeoutMs": 0}}, GREEN | {"colour": "green"}),
+        "not an endpoint",
+        document(name="rose"),
+        document(BLUE, name="tulip", traffic={"blue": 90}),
+        {},
+    )
+    assert found == (
+        "iris: spec.deployments[0].requestSettings.requestTimeoutMs: 0, but it must be greater than 0 and at most 2^53",
+        "iris: spec.deployments[1].colour: unknown field, known are name, process, addresses, port, instanceCount, "
+        "requestSettings, scoringRoute, livenessRoute, readinessRoute, readinessProbe, livenessProbe, idempotent, "
+        "trafficPercentile, isDefault",
+        "document 2: 'not an endpoint', but it must be a mapping",
+        "rose: spec.deployments: [], but it must hold at least one deployment",
+        "tulip: spec.traffic: sums to 90, but it must be 0 or 100",
+        "document 5: apiVersion: missing, but it is required",
+        "document 5: kind: missing, but it is required",
+        "document 5: metadata: missing, but it is required",
+        "document 5: spec: missing, but it is required",
+    )
+
+
+def test_names_of_endpoints_are_unique() -> None:
+    assert problems(document(BLUE), document(GREEN)) == (
+        "iris: metadata.name: declared 2 times, but it must be unique",
+    )
+    assert len(declared_endpoints([document(BLUE), document(BLUE, name="Iris")])) == 2
+
+
+@pytest.mark.parametrize(
+    ("deployment", "spec", "path"),
+    [
+        ({"workload": {"kind": "Deployment", "name": "iris-blue"}}, {}, "spec.deployments[0].workload"),
+        ({"scaleSettings": {}}, {}, "spec.deployments[0].scaleSettings"),
+        ({}, {"mirrorTraffic": {"blue": 10}}, "spec.mirrorTraffic"),
+        ({}, {"auth": {"mode": "jwt"}}, "spec.auth.mode"),
+        ({}, {"auth": {"mode": "token"}}, "spec.auth.mode"),
+    ],
+)
+def test_what_is_still_to_come_is_told_so(deployment: dict[str, Any], spec: dict[str, Any], path: str) -> None:
+    (problem,) = problems(document({**BLUE, **deployment}, **spec))
+    assert problem.startswith(f"iris: {path}: ")
+    assert "not supported yet by this version" in problem
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8) | st.integers(), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(st.data())
+def test_whatever_stands_anywhere_is_an_endpoint_or_a_problem(data: st.DataObject) -> None:
+    """Any value in the place of any other, at any depth."""
+    green = {**GREEN, "livenessProbe": {"period": 1}}
+    whole: Any = deepcopy(document(BLUE, green, traffic={"blue": 100}, auth={"mode": "key"}))
+    place = whole
+    while True:
+        key = data.draw(st.sampled_from(list(place) if isinstance(place, dict) else range(len(place))))
+        if not isinstance(place[key], dict | list) or not place[key] or data.draw(st.booleans()):
+            break
+        place = place[key]
+    place[key] = data.draw(PLAIN)
+    try:
+        (endpoint,) = declared_endpoints([whole])
+    except DeclarationError:
+        return
+    assert endpoint.deployments
+
+
+NAMES = st.from_regex(r"[a-zA-Z][-a-zA-Z0-9]{1,20}[a-zA-Z0-9]", fullmatch=True)
+SECONDS = st.floats(0.001, 1e6)
+COUNTS = st.integers(1, 2**53)
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
+PORTS = st.integers(1, 65535)
+ROUTES = st.fixed_dictionaries({"path": st.from_regex(r"/[!-~]*", fullmatch=True)}, optional={"port": PORTS})
+PROBES = st.fixed_dictionaries({}, optional={"period": SECONDS, "timeout": SECONDS, "failureThreshold": COUNTS})
+SETTINGS = {
+    "requestSettings": st.fixed_dictionaries({}, optional={"requestTimeoutMs": COUNTS, "maxQueueWaitMs": COUNTS}),
+    "scoringRoute": ROUTES,
+    "readinessProbe": PROBES,
+    "livenessProbe": PROBES,
+    "idempotent": st.booleans(),
+    "trafficPercentile": st.integers(0, 16),
+}
+PROCESSES = st.fixed_dictionaries(
+    {
+        "command": st.lists(TEXTS.filter(bool), min_size=1, max_size=3),
+        "env": st.dictionaries(TEXTS.filter(lambda name: name and "=" not in name), TEXTS, max_size=2),
+    },
+    optional={"workingDir": TEXTS},
+)
+ADDRESSES = st.lists(st.ip_addresses(v=6).map(lambda ip: f"[{ip}]") | st.ip_addresses(v=4).map(str), unique=True)
+DEPLOYMENTS = st.fixed_dictionaries({"process": PROCESSES}, optional={**SETTINGS, "instanceCount": COUNTS}) | (
+    st.fixed_dictionaries({"addresses": ADDRESSES}, optional={**SETTINGS, "port": PORTS})
+)
+
+
+@given(st.dictionaries(NAMES, DEPLOYMENTS, min_size=1, max_size=6), NAMES)
+def test_effective_settings_load_again_to_the_same(deployments: dict[str, dict[str, Any]], name: str) -> None:
+    named = [{**deployment, "name": key} for key, deployment in deployments.items()]
+    (endpoint,) = declared_endpoints([document(*named, name=name)])
+    plain = effective_settings(endpoint)
+    assert declared_endpoints([plain]) == (endpoint,)
+    assert declared_endpoints([json.loads(json.dumps(plain))]) == (endpoint,)
+    assert declared_endpoints([yaml.safe_load(yaml.safe_dump(plain))]) == (endpoint,)
+    assert effective_settings(declared_endpoints([plain])[0]) == plain
+
+
+def test_effective_settings_leave_nothing_to_guess() -> None:
+    spec: Any = effective_settings(declared(BLUE))["spec"]
+    assert spec["traffic"] == {"blue": 100}
+    assert spec["auth"] == {"mode": "key"}
+    (deployment,) = spec["deployments"]
+    assert deployment["requestSettings"]["requestTimeoutMs"] == 5_000
+    assert deployment["livenessProbe"]["period"] == 10
+    assert deployment["instanceCount"] == 1

@@ -1,0 +1,157 @@
+"""Keys on disk: made once, replaced one at a time, hidden from everybody else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import stat
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from rich.pretty import pretty_repr
+
+from router.platforms import PlatformError
+from router.platforms.keys import KeyStore
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> KeyStore:
+    return KeyStore(tmp_path / "state")
+
+
+def test_keys_are_made_once(store: KeyStore) -> None:
+    keys, others = store.ensure("iris"), store.ensure("rose")
+    assert store.ensure("iris") == keys == store.read("iris")
+    assert len({keys.primary_key, keys.secondary_key, others.primary_key, others.secondary_key}) == 4
+    assert min(len(keys.primary_key), len(keys.secondary_key)) == 43
+
+
+def test_the_file_is_plain_json(store: KeyStore) -> None:
+    keys = store.ensure("iris")
+    content = json.loads((store.folder / "iris.json").read_text())
+    assert content == {"primaryKey": keys.primary_key, "secondaryKey": keys.secondary_key}
+
+
+def test_only_the_owner_gets_at_them(store: KeyStore) -> None:
+    store.folder.mkdir(parents=True, mode=0o755)
+    store.ensure("iris")
+    store.regenerate("iris", "primary")
+    assert stat.S_IMODE(store.folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE((store.folder / "iris.json").stat().st_mode) == 0o600
+
+
+def test_hashes(store: KeyStore) -> None:
+    keys, hashes = store.ensure("iris"), store.hashes("iris")
+    assert hashes.primary == hashlib.sha256(keys.primary_key.encode()).digest()
+    assert hashes.secondary == hashlib.sha256(keys.secondary_key.encode()).digest()
+
+
+@pytest.mark.parametrize(("which", "other"), [("primary", "secondary"), ("secondary", "primary")])
+def test_one_is_replaced_and_the_other_stays(
+    store: KeyStore, which: Literal["primary", "secondary"], other: str
+) -> None:
+    old = store.ensure("iris")
+    new = store.regenerate("iris", which)
+    assert getattr(new, f"{which}_key") != getattr(old, f"{which}_key")
+    assert getattr(new, f"{other}_key") == getattr(old, f"{other}_key")
+    assert store.read("iris") == new
+    assert getattr(store.regenerate("iris", which, "x" * 16), f"{which}_key") == "x" * 16
+
+
+@pytest.mark.parametrize("value", ["", "x" * 15, "x" * 257, "x" * 16 + " ", "x" * 16 + "\n", "ü" * 20])
+def test_a_given_key_that_is_none(store: KeyStore, value: str) -> None:
+    old = store.ensure("iris")
+    with pytest.raises(PlatformError, match="the primary key given for iris has") as caught:
+        store.regenerate("iris", "primary", value)
+    assert not value or value not in str(caught.value)
+    assert store.read("iris") == old
+
+
+def test_without_keys_there_is_nothing_to_read_or_replace(store: KeyStore) -> None:
+    for ask in (store.read, store.hashes, lambda endpoint: store.regenerate(endpoint, "primary")):
+        with pytest.raises(PlatformError, match="iris has no keys yet"):
+            ask("iris")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b'{"primaryKey": "0123456789abcdef"', b"[]", b'{"primaryKey": "0123456789abcdef"}', b"\xff",
+     b'{"primaryKey": "", "secondaryKey": "0123456789abcdef"}',
+     b'{"primaryKey": "0123456789abcdef", "secondaryKey": "\xff"}'],
+)  # fmt: skip
+def test_a_corrupt_file_is_neither_used_nor_quoted(store: KeyStore, content: bytes) -> None:
+    store.ensure("iris")
+    (store.folder / "iris.json").write_bytes(content)
+    for ask in (store.read, store.ensure):
+        with pytest.raises(PlatformError, match=r"iris\.json does not hold two keys") as caught:
+            ask("iris")
+        assert "0123456789abcdef" not in str(caught.value)
+        assert caught.value.__cause__ is None
+    assert (store.folder / "iris.json").read_bytes() == content
+
+
+def test_remove_and_list(store: KeyStore) -> None:
+    assert store.endpoints() == []
+    for endpoint in ("rose", "iris", "Iris"):
+        store.ensure(endpoint)
+    store.remove("rose")
+    store.remove("rose")
+    assert store.endpoints() == ["Iris", "iris"]
+
+
+def test_nothing_else_stays_in_the_folder(store: KeyStore) -> None:
+    store.ensure("iris")
+    store.regenerate("iris", "secondary")
+    assert sorted(file.name for file in store.folder.iterdir()) == [".lock", "iris.json"]
+
+
+@pytest.mark.parametrize("endpoint", ["../iris", "/etc/passwd", "iris/../..", "", ".lock", "iris\0"])
+def test_a_name_does_not_lead_elsewhere(store: KeyStore, endpoint: str) -> None:
+    for ask in (store.ensure, store.read, store.remove):
+        with pytest.raises(PlatformError, match="is not the name of an endpoint"):
+            ask(endpoint)
+
+
+def test_a_folder_that_can_not_be_made(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file is in the way")
+    with pytest.raises(PlatformError, match="can't be used: Not a directory"):
+        KeyStore(tmp_path / "state").ensure("iris")
+
+
+def test_keys_are_not_shown(store: KeyStore) -> None:
+    keys = store.ensure("iris")
+    for shown in (repr(keys), str(keys), f"{keys}", pretty_repr(keys)):
+        assert keys.primary_key not in shown
+        assert keys.secondary_key not in shown
+
+
+def replace_often(state_dir: Path, which: Literal["primary", "secondary"], start: Barrier) -> None:
+    """Nobody else replaces this key, so it must be there still when its turn comes again."""
+    store = KeyStore(state_dir)
+    mine = getattr(store.read("iris"), f"{which}_key")
+    start.wait()
+    for number in range(200):
+        assert getattr(store.read("iris"), f"{which}_key") == mine
+        mine = f"{which}-key-number-{number}"
+        store.regenerate("iris", which, mine)
+
+
+def test_two_processes_lose_no_update(tmp_path: Path) -> None:
+    """Without the lock, one writes back what the other has just replaced."""
+    KeyStore(tmp_path).ensure("iris")
+    spawn = multiprocessing.get_context("spawn")
+    start = spawn.Barrier(2)
+    processes = [
+        spawn.Process(target=replace_often, args=(tmp_path, which, start)) for which in ("primary", "secondary")
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+        process.close()
+    keys = KeyStore(tmp_path).read("iris")
+    assert (keys.primary_key, keys.secondary_key) == ("primary-key-number-199", "secondary-key-number-199")

@@ -1,0 +1,112 @@
+"""LocalPlatform: the router's end of a state directory."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from router.core.model import Deployment, Endpoint, Process, Replica, Snapshot
+from router.platforms import PlatformError
+from router.platforms.local import LocalPlatform
+from router.platforms.local.state import ScaleWish
+
+
+def snapshot(*uids: str) -> Snapshot:
+    deployment = Deployment(endpoint="iris", name="blue", workload=Process(command=("serve",)), instance_count=2)
+    return Snapshot(
+        endpoints=(Endpoint(name="iris", deployments=(deployment,)),),
+        replicas=tuple(
+            Replica(uid=uid, deployment="iris/blue", host="127.0.0.1", port=4000, ready=True) for uid in uids
+        ),
+    )
+
+
+@asynccontextmanager
+async def watched(bench) -> AsyncIterator[list[Snapshot]]:
+    """What a watcher of the bench's state directory has seen so far."""
+    seen: list[Snapshot] = []
+
+    async def follow() -> None:
+        async with LocalPlatform(bench.state.path) as platform:
+            async for each in platform.watch():
+                seen.append(each)
+
+    task = asyncio.create_task(follow())
+    yield seen
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_it_waits_for_a_supervisor_and_says_so_once(bench, caplog):
+    async with watched(bench) as seen:
+        await bench.until(lambda: "no supervisor in" in caplog.text)
+        bench.state.write_snapshot(snapshot("blue-1"))
+        await bench.until(lambda: seen == [snapshot("blue-1")])
+        assert caplog.text.count("scoregate up FILE") == 1
+
+
+async def test_each_change_is_seen_and_a_repetition_is_not(bench):
+    async with watched(bench) as seen:
+        for uids in (["blue-1"], ["blue-1", "blue-2"], ["blue-1", "blue-2"], []):
+            bench.state.write_snapshot(snapshot(*uids))
+            await bench.until(lambda uids=uids: seen[-1:] == [snapshot(*uids)])
+        assert seen == [snapshot("blue-1"), snapshot("blue-1", "blue-2"), snapshot()]
+
+
+async def test_a_broken_snapshot_is_told_once_and_the_last_good_one_stays(bench, caplog):
+    async with watched(bench) as seen:
+        bench.state.write_snapshot(snapshot("blue-1"))
+        await bench.until(lambda: len(seen) == 1)
+        (bench.state.path / "snapshot.json").write_text("{")
+        await bench.until(lambda: "snapshot.json can't be read" in caplog.text)
+        bench.state.write_snapshot(snapshot("blue-2"))
+        await bench.until(lambda: seen == [snapshot("blue-1"), snapshot("blue-2")])
+        assert caplog.text.count("can't be read") == 1
+
+
+async def test_it_survives_its_supervisor(bench):
+    async with watched(bench) as seen:
+        bench.declare(bench.endpoint(bench.deployment()))
+        async with bench.supervisor():
+            await bench.until(lambda: [r.ready for s in seen[-1:] for r in s.replicas] == [True])
+            first = seen[-1]
+        bench.state.write_snapshot(snapshot("blue-9"))
+        await bench.until(lambda: seen[-1] == snapshot("blue-9"))
+        assert first in seen
+
+
+async def test_scale_leaves_a_wish(bench):
+    bench.state.write_snapshot(snapshot())
+    async with LocalPlatform(bench.state.path) as platform:
+        await platform.scale("iris", "blue", 5)
+    assert bench.state.read_wish("iris", "blue") == ScaleWish(replicas=5, instance_count=2)
+
+
+@pytest.mark.parametrize(
+    ("wish", "message"),
+    [
+        (("iris", "blue", -1), "iris/blue can't have -1 replicas"),
+        (("iris", "red", 1), "no deployment iris/red; known: iris/blue"),
+    ],
+)
+async def test_scale_refuses_what_cannot_be(bench, wish, message):
+    bench.state.write_snapshot(snapshot())
+    with pytest.raises(PlatformError, match=message):
+        await LocalPlatform(bench.state.path).scale(*wish)
+
+
+async def test_scale_needs_a_supervisor(bench):
+    with pytest.raises(PlatformError, match="no supervisor"):
+        await LocalPlatform(bench.state.path).scale("iris", "blue", 1)
+
+
+async def test_scale_and_drain_reach_the_supervisor(bench):
+    bench.declare(bench.endpoint(bench.deployment(count=2)))
+    async with bench.supervisor(), LocalPlatform(bench.state.path) as platform:
+        await bench.until_ready(2)
+        await platform.scale("iris", "blue", 3)
+        leaving = (await bench.until_ready(3))[-1]
+        await platform.drained(leaving.uid)
+        await platform.scale("iris", "blue", 2)
+        assert leaving not in await bench.until_ready(2)

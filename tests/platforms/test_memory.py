@@ -1,0 +1,90 @@
+"""A platform that is told what to say."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from router.core.model import Addresses, Deployment, Endpoint, Replica, Snapshot
+from router.platforms import PlatformError
+from router.platforms.memory import MemoryPlatform
+
+BLUE = Deployment(endpoint="iris", name="blue", workload=Addresses(addresses=()))
+IRIS = Endpoint(name="iris", deployments=(BLUE,))
+
+
+def replica(uid: str, *, ready: bool = True, leaving: bool = False, deployment: str = "iris/blue") -> Replica:
+    return Replica(uid=uid, deployment=deployment, host="10.0.0.5", port=5001, ready=ready, leaving=leaving)
+
+
+def snapshot(*replicas: Replica) -> Snapshot:
+    return Snapshot(endpoints=(IRIS,), replicas=replicas)
+
+
+def leaving(platform: MemoryPlatform) -> list[str]:
+    return [each.uid for each in platform.snapshot.replicas if each.leaving]
+
+
+async def test_a_slow_watcher_misses_what_came_between() -> None:
+    platform = MemoryPlatform()
+    watch = platform.watch()
+    assert await anext(watch) == Snapshot()
+    for uid in ("a", "b", "c"):
+        platform.publish(snapshot(replica(uid)))
+    assert await anext(watch) == snapshot(replica("c"))
+
+
+async def test_what_changed_and_changed_back_is_no_change() -> None:
+    platform = MemoryPlatform(snapshot())
+    watch = platform.watch()
+    assert await anext(watch) == snapshot()
+    platform.publish(snapshot(replica("a")))
+    platform.publish(snapshot())
+    coming = asyncio.ensure_future(anext(watch))
+    await asyncio.sleep(0)
+    assert not coming.done()
+    platform.publish(snapshot(replica("b")))
+    assert await coming == snapshot(replica("b"))
+
+
+async def test_scaling_up_adds_replicas_that_start() -> None:
+    platform = MemoryPlatform(snapshot(replica("a"), replica("other", deployment="rose/blue")))
+    await platform.scale("iris", "blue", 3)
+    added = platform.snapshot.replicas[2:]
+    assert len({each.uid for each in platform.snapshot.replicas}) == 4
+    assert [(each.deployment, each.ready, each.leaving) for each in added] == [("iris/blue", False, False)] * 2
+    assert platform.scaled == {"iris/blue": 3}
+
+
+async def test_scaling_down_marks_the_unready_then_the_youngest() -> None:
+    platform = MemoryPlatform(snapshot(replica("a"), replica("b", ready=False), replica("c"), replica("d")))
+    await platform.scale("iris", "blue", 3)
+    assert leaving(platform) == ["b"]
+    await platform.scale("iris", "blue", 1)
+    assert leaving(platform) == ["b", "c", "d"]
+    assert platform.scaled == {"iris/blue": 1}
+
+
+async def test_one_that_leaves_does_not_count_and_does_not_come_back() -> None:
+    platform = MemoryPlatform(snapshot(replica("a", leaving=True), replica("b")))
+    await platform.scale("iris", "blue", 1)
+    assert leaving(platform) == ["a"]
+    await platform.scale("iris", "blue", 2)
+    assert leaving(platform) == ["a"]
+    assert len(platform.snapshot.replicas) == 3
+
+
+async def test_only_one_that_leaves_is_gone_once_drained() -> None:
+    platform = MemoryPlatform(snapshot(replica("a", leaving=True), replica("b")))
+    for uid in ("a", "b", "unknown"):
+        await platform.drained(uid)
+    assert platform.snapshot == snapshot(replica("b"))
+
+
+@pytest.mark.parametrize(("deployment", "replicas"), [("green", 1), ("blue", -1)])
+async def test_a_wish_that_can_not_be_met_is_not_recorded(deployment: str, replicas: int) -> None:
+    platform = MemoryPlatform(snapshot())
+    with pytest.raises(PlatformError, match=f"iris/{deployment}"):
+        await platform.scale("iris", deployment, replicas)
+    assert platform.scaled == {}

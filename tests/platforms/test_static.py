@@ -1,0 +1,233 @@
+"""Fixed addresses: which replicas there are, whether they are ready, and an endpoints file that changes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from router.core.model import Replica, Snapshot
+from router.platforms import PlatformError
+from router.platforms.keys import KeyStore
+from router.platforms.static import StaticPlatform
+
+PATIENCE_S = 20.0
+
+
+class Model:
+    """A replica somewhere else: it answers every request with `status`, and counts them by path."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.asked: list[str] = []
+        self.address = ""
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            self.asked.append(head.split(b" ")[1].decode())
+            writer.write(b"HTTP/1.1 %d Something\r\nContent-Length: 0\r\n\r\n" % self.status)
+            await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # the platform was left in the middle of a probe
+        finally:
+            writer.transport.abort()
+
+
+@asynccontextmanager
+async def model() -> AsyncIterator[Model]:
+    answering = Model()
+    async with await asyncio.start_server(answering.talk, "127.0.0.1", 0) as listening:
+        answering.address = f"127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        yield answering
+
+
+class Site:
+    """An endpoints file with one endpoint, `iris`, and the platform's state beside it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "endpoints.yaml"
+        self.keys = KeyStore(folder / "state")
+        self._state_dir = folder / "state"
+
+    def declare(self, *addresses: str, mode: str = "none", **deployment: Any) -> None:
+        blue = {"name": "blue", "addresses": list(addresses), "readinessProbe": {"period": 0.05}, **deployment}
+        spec = {"auth": {"mode": mode}, "deployments": [blue]}
+        self.write(
+            json.dumps(
+                {
+                    "apiVersion": "scoregate.io/v1",
+                    "kind": "InferenceEndpoint",
+                    "metadata": {"name": "iris"},
+                    "spec": spec,
+                }
+            )
+        )
+
+    def write(self, text: str) -> None:
+        fresh = self.file.with_suffix(".new")
+        fresh.write_text(text)
+        fresh.replace(self.file)
+
+    def platform(self) -> StaticPlatform:
+        return StaticPlatform(self.file, self._state_dir)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+async def until(watch: AsyncIterator[Snapshot], wanted: Callable[[Snapshot], bool]) -> Snapshot:
+    async with asyncio.timeout(PATIENCE_S):
+        async for snapshot in watch:
+            if wanted(snapshot):
+                return snapshot
+    raise AssertionError("a watch never ends by itself")
+
+
+async def upcoming(watch: AsyncIterator[Snapshot]) -> Snapshot:
+    return await until(watch, lambda _: True)
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():  # noqa: ASYNC110 - it polls what has no event
+            await asyncio.sleep(0.01)
+
+
+def ready(snapshot: Snapshot) -> list[Replica]:
+    return [replica for replica in snapshot.replicas if replica.ready]
+
+
+async def test_replicas_are_not_ready_until_probed(site: Site) -> None:
+    async with model() as blue:
+        site.declare(blue.address, "[::1]:1")
+        async with site.platform() as platform:
+            watch = platform.watch()
+            first = await upcoming(watch)
+            assert [(r.host, r.port, r.ready) for r in first.replicas] == [
+                ("127.0.0.1", int(blue.address.split(":")[1]), False),
+                ("::1", 1, False),
+            ]
+            later = await until(watch, lambda snapshot: len(ready(snapshot)) > 0)
+            assert ready(later)[0].uid == first.replicas[0].uid
+            assert not later.replicas[1].ready
+
+
+async def test_readiness_is_followed(site: Site) -> None:
+    async with model() as blue:
+        site.declare(blue.address, readinessRoute={"path": "/ready"})
+        async with site.platform() as platform:
+            watch = platform.watch()
+            for status in (200, 503, 200):
+                blue.status = status
+                await until(watch, lambda snapshot, status=status: len(ready(snapshot)) == (status == 200))
+    assert set(blue.asked) == {"/ready"}
+
+
+async def test_a_changed_file_takes_effect_and_what_stays_stays_ready(site: Site) -> None:
+    async with model() as one, model() as two:
+        site.declare(one.address)
+        async with site.platform() as platform:
+            watch = platform.watch()
+            before = await until(watch, lambda snapshot: len(ready(snapshot)) == 1)
+            site.declare(two.address, one.address, requestSettings={"requestTimeoutMs": 7})
+            added = await upcoming(watch)
+            assert added.endpoints[0].deployments[0].request.request_timeout_ms == 7
+            assert added.replicas[1] == before.replicas[0]
+            assert not added.replicas[0].ready
+            await until(watch, lambda snapshot: len(ready(snapshot)) == 2)
+
+
+async def test_a_changed_probe_does_not_make_it_unready(site: Site) -> None:
+    async with model() as blue:
+        site.declare(blue.address)
+        async with site.platform() as platform:
+            watch = platform.watch()
+            before = await until(watch, lambda snapshot: len(ready(snapshot)) == 1)
+            site.declare(
+                blue.address, readinessRoute={"path": "/new"}, readinessProbe={"period": 0.05, "successThreshold": 999}
+            )
+            await eventually(lambda: blue.asked.count("/new") > 3)
+            assert (await upcoming(platform.watch())).replicas == before.replicas
+            blue.status = 503
+            assert (await until(watch, lambda snapshot: not ready(snapshot))).replicas[0].uid == before.replicas[0].uid
+
+
+async def test_an_address_that_went_and_came_back_is_another_replica(site: Site) -> None:
+    site.declare("127.0.0.1:1")
+    async with site.platform() as platform:
+        watch = platform.watch()
+        uids = {(await upcoming(watch)).replicas[0].uid}
+        site.declare("127.0.0.1:2")
+        uids.add((await upcoming(watch)).replicas[0].uid)
+        site.declare("127.0.0.1:1")
+        uids.add((await upcoming(watch)).replicas[0].uid)
+    assert len(uids) == 3
+
+
+async def test_a_broken_file_is_refused_and_the_last_good_one_stays(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    site.declare("127.0.0.1:1")
+    async with site.platform() as platform:
+        watch = platform.watch()
+        first = await upcoming(watch)
+        site.write("a: b: c")
+        await eventually(lambda: len(caplog.records) > 0)
+        assert await upcoming(platform.watch()) == first
+        site.declare("127.0.0.1:2")
+        assert (await upcoming(watch)).replicas[0].port == 2
+    errors = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert [record.name for record in errors] == ["scoregate.platform"]
+    assert str(site.file) in errors[0].getMessage()
+    assert "line 1" in errors[0].getMessage()
+
+
+async def test_keys_are_made_and_followed(site: Site) -> None:
+    site.declare("127.0.0.1:1", mode="key")
+    async with site.platform() as platform:
+        watch = platform.watch()
+        first = await upcoming(watch)
+        assert first.endpoints[0].keys == site.keys.hashes("iris")
+        site.keys.regenerate("iris", "secondary")
+        second = await upcoming(watch)
+        assert second.endpoints[0].keys == site.keys.hashes("iris") != first.endpoints[0].keys
+
+
+async def test_without_auth_there_are_no_keys(site: Site) -> None:
+    site.declare("127.0.0.1:1", mode="none")
+    async with site.platform() as platform:
+        assert (await upcoming(platform.watch())).endpoints[0].keys is None
+    assert site.keys.endpoints() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a: b: c", "line 1"),
+        (
+            "{apiVersion: scoregate.io/v1, kind: InferenceEndpoint, metadata: {name: iris},"
+            " spec: {deployments: [{name: blue, process: {command: [serve]}}]}}",
+            "iris/blue has a process, but the static platform starts none: use `scoregate up`",
+        ),
+    ],
+)
+async def test_a_first_file_that_is_bad_is_an_error(site: Site, text: str, problem: str) -> None:
+    site.write(text)
+    with pytest.raises(PlatformError, match=problem):
+        await site.platform().__aenter__()
+
+
+async def test_it_can_not_scale(site: Site) -> None:
+    site.declare("127.0.0.1:1")
+    async with site.platform() as platform:
+        with pytest.raises(PlatformError, match=r"static platform has fixed addresses, edit .*endpoints\.yaml instead"):
+            await platform.scale("iris", "blue", 2)
