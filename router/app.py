@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from time import perf_counter
 from typing import Any
 
@@ -62,13 +62,12 @@ class Router:
         self._random = random.Random()
         self._digits = RandomDigits()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         if scope["type"] != "http":
             raise NotImplementedError(f"The router serves HTTP; this is ASGI scope type {scope['type']}.")
         if CANCELS in scope.get("extensions", ()):
-            await self._serve(scope, receive, send)
-        else:
-            await _cancelling(self._serve, scope, receive, send)
+            return self._serve(scope, receive, send)
+        return _cancelling(self._serve, scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, self._digits.take())
@@ -89,13 +88,13 @@ class Router:
             self._conclude(request)
 
     async def _walk(self, request: Request, receive: Receive, send: Send) -> None:
-        hygiene.check_id_lengths(request.headers)  # 2
+        fields = request.fields
+        hygiene.check_id_lengths(fields)  # 2
         match = self._fleet.table.match(request.path)  # 3
         endpoint = request.endpoint = match.route.endpoint
         declared = request.declared_bytes
         if declared is not None and declared > endpoint.max_payload_bytes:
             raise PayloadTooLarge(endpoint.max_payload_bytes, declared)
-        fields = request.fields
         auth.check(endpoint, fields.get(b"authorization"))  # 4
         deployment = match.route.choose(fields.get(b"azureml-model-deployment"), self._random.random())  # 5
         live = request.live = self._fleet.live[deployment.key]
@@ -164,8 +163,11 @@ class Router:
             counters = live.counters
             counters.count(request.status)
             counters.latency.add(duration_s)
-            counters.queue_wait.add(request.waited_s)
             counters.overhead.add(request.overhead_s)
+            if request.waited_s:
+                counters.queue_wait.add(request.waited_s)
+            else:
+                counters.queue_wait.add_zero()
             counters.request_bytes += request.body_bytes
             counters.reply_bytes += request.reply_bytes
         if self._access_log is not None:

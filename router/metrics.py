@@ -51,6 +51,9 @@ class Histogram:
         self._counts[bisect_left(self._bounds, value)] += 1
         self._sum += value
 
+    def add_zero(self) -> None:
+        self._counts[0] += 1
+
     def buckets(self) -> list[tuple[str, float]]:
         """Cumulative, as Prometheus wants them."""
         names = [*map(str, self._bounds), "+Inf"]

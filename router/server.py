@@ -6,6 +6,7 @@ I/O: listeners, signals, the platform. Nothing is decided here; this is the one 
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -89,6 +90,7 @@ class RouterServer:
                 await listener.until_started()
                 await admin_listener.until_started()
                 self._announce(public, admin)
+                _calm_gc()
                 await self._wait_for_stop(following)
                 await self._drain(listener, serving)
             finally:
@@ -197,6 +199,13 @@ class RouterServer:
         place = RouterPlace(admin=_url(admin), public=_url(public), pid=os.getpid())
         StateDirectory(self._config.state_dir).write_router(place)
         _log.info("scoring on %s, internal on %s", place.public, place.admin)
+
+
+def _calm_gc() -> None:
+    """What is there now stays; a request leaves no cycles, so looking for them often only adds to the tail latency."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 @contextmanager

@@ -260,7 +260,8 @@ class Dispatcher:
         self._close(seat)
         seat.in_flight += 1
         self.in_flight += 1
-        self._reopen(seat)
+        if seat.in_flight < self._slots:
+            self._reopen(seat)
         return Permit(seat, now, waited_s)
 
     def _hand_over(self, seat: _Seat, now: float) -> Ticket | None:

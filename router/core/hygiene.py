@@ -54,9 +54,11 @@ def client_request_id(given: bytes) -> bytes:
     return _NOT_IN_CLIENT_ID.sub(b"", given)[:_MAX_CLIENT_ID_BYTES]
 
 
-def check_id_lengths(headers: list[Header]) -> None:
+def check_id_lengths(fields: dict[bytes, bytes]) -> None:
     """Raises HeadTooLarge for `x-request-id` or any `x-ms-*-request-id` over 100 bytes."""
-    for name, value in headers:
+    if max(map(len, fields.values()), default=0) <= _MAX_ID_BYTES:
+        return
+    for name, value in fields.items():
         if len(value) > _MAX_ID_BYTES and name.endswith(b"request-id") and name.startswith((b"x-ms-", b"x-request-id")):
             raise HeadTooLarge(f"{name.decode()} has {len(value)} characters; {_MAX_ID_BYTES} are taken.")
 
