@@ -215,6 +215,7 @@ async def _exchange(
         connection.write(b"%b%b%b" % (head, framing, _chunk(first) if is_chunked else first))
         sent_at = perf_counter()
         if request.has_more_body:
+            request.is_streamed = True
             upload = asyncio.create_task(_upload(request, connection, is_chunked, receive))
         reply = await connection.next_head()
         while reply.status < 200:
@@ -288,10 +289,8 @@ def _chunk(data: bytes) -> bytes:
 
 
 def _may_retry(request: Request, live: LiveDeployment, error: RouterError) -> bool:
-    if request.started or request.attempts >= retries.MAX_ATTEMPTS:
+    if request.started or request.is_streamed or request.attempts >= retries.MAX_ATTEMPTS:
         return False
-    if request.has_more_body and not error.nothing_sent:
-        return False  # the part that was sent is gone
     idempotent = retries.is_idempotent(
         request.method,
         has_idempotency_key=b"idempotency-key" in request.fields,

@@ -182,9 +182,13 @@ def check(file: Path, state_dir: Path, as_json: bool) -> None:
         return
     click.echo(yaml.safe_dump_all(settings, sort_keys=False), nl=False)
     deployments = sum(len(endpoint.deployments) for endpoint in endpoints)
-    click.echo(f"{file} is valid: {len(endpoints)} endpoints, {deployments} deployments.", err=True)
+    click.echo(f"{file} is valid: {_count(len(endpoints), 'endpoint')}, {_count(deployments, 'deployment')}.", err=True)
     if (snapshot := StateDirectory(state_dir).read_snapshot()) is not None:
         click.echo(f"Against what runs in {state_dir}: {_difference(snapshot.endpoints, endpoints)}.", err=True)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _difference(running: tuple[Endpoint, ...], declared: tuple[Endpoint, ...]) -> str:
@@ -218,17 +222,16 @@ def status(state_dir: Path, as_json: bool) -> None:
 
 def _status_table(loads: list[Load]) -> Table:
     table = Table(
-        box=None, header_style="bold", caption="Busy: replicas with a request. Refused: since the router started."
+        box=None, header_style="bold", caption="Busy: replicas with a request. Refused: for lack of room, ever."
     )
-    for column in ("Endpoint", "Deployment"):
-        table.add_column(column)
-    for column in ("Ready", "Starting", "Replicas", "Busy", "In flight", "Queued", "Utilization", "Refused"):
-        table.add_column(column, justify="right")
+    for column in ("Endpoint", "Deployment", "Ready"):
+        table.add_column(column, no_wrap=True)
+    for column in ("Busy", "In flight", "Queued", "Utilization", "Refused"):
+        table.add_column(column, justify="right", no_wrap=True)
     for load in sorted(loads, key=lambda load: (load.endpoint, load.deployment)):
-        figures = (load.ready, load.starting, load.total, load.busy, load.in_flight, load.queued)
-        table.add_row(
-            load.endpoint, load.deployment, *map(str, figures), f"{load.utilization:.0%}", str(load.refused_total)
-        )
+        ready = f"{load.ready} of {load.total}" + (f", {load.starting} starting" if load.starting else "")
+        figures = (load.busy, load.in_flight, load.queued, f"{load.utilization:.0%}", load.refused_total)
+        table.add_row(load.endpoint, load.deployment, ready, *map(str, figures))
     return table
 
 

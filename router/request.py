@@ -52,6 +52,8 @@ class Request:
     first_body: bytes | None = None
     """The first piece of the body; None until it was asked for."""
     has_more_body = False
+    is_streamed = False
+    """Pieces of the body beyond the first went to a replica, and are gone."""
     body_bytes = 0
     reply_bytes = 0
     attempts = 0

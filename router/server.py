@@ -61,7 +61,7 @@ class RouterServer:
         self._platform = platform
         self._upstream = Upstream(connect_timeout_ms=config.connect_timeout_ms, idle_ms=config.replica_idle_ms)
         self._fleet = Fleet(self._upstream)
-        self._access_log = None if config.access_log == "off" else AccessLog(config.access_log)
+        self._access_log = _opened(config.access_log)
         self._clients = Clients(config.limits, self._refused)
         self._digits = RandomDigits()
         self._stop = asyncio.Event()
@@ -199,6 +199,15 @@ class RouterServer:
         place = RouterPlace(admin=_url(admin), public=_url(public), pid=os.getpid())
         StateDirectory(self._config.state_dir).write_router(place)
         _log.info("scoring on %s, internal on %s", place.public, place.admin)
+
+
+def _opened(where: str) -> AccessLog | None:
+    try:
+        return None if where == "off" else AccessLog(where)
+    except OSError as error:
+        raise ConfigError(
+            f"Can't write the access log {where}: {error.strerror}. Choose another --access-log."
+        ) from None
 
 
 def _calm_gc() -> None:
