@@ -15,6 +15,9 @@ import pytest
 from router.core.declare import declared_endpoints
 from router.core.model import Snapshot
 from router.platforms import Platform, PlatformError
+from router.platforms.local import LocalPlatform
+from router.platforms.local.state import StateDirectory
+from router.platforms.local.supervisor import Supervisor
 from router.platforms.memory import MemoryPlatform
 from router.platforms.static import StaticPlatform
 
@@ -31,13 +34,28 @@ class World(NamedTuple):
 Opening = Callable[[Path, tuple[str, ...]], AbstractAsyncContextManager[World]]
 
 
-def document(name: str) -> dict[str, Any]:
+ADDRESSES = {"addresses": ["127.0.0.1:1"]}
+PROCESS = {"process": {"command": ["$(PYTHON)", "-c", "import time; time.sleep(600)"]}}
+
+
+def document(name: str, workload: dict[str, Any] = ADDRESSES) -> dict[str, Any]:
     return {
         "apiVersion": "scoregate.io/v1",
         "kind": "InferenceEndpoint",
         "metadata": {"name": name},
-        "spec": {"auth": {"mode": "none"}, "deployments": [{"name": "blue", "addresses": ["127.0.0.1:1"]}]},
+        "spec": {"auth": {"mode": "none"}, "deployments": [{"name": "blue", **workload}]},
     }
+
+
+def declaring(file: Path, workload: dict[str, Any]) -> Callable[..., None]:
+    """Replaces the endpoints file by one with these names."""
+
+    def declare(*names: str) -> None:
+        fresh = file.with_suffix(".new")
+        fresh.write_text("\n---\n".join(json.dumps(document(name, workload)) for name in names))
+        fresh.replace(file)
+
+    return declare
 
 
 @asynccontextmanager
@@ -52,18 +70,23 @@ async def memory(folder: Path, names: tuple[str, ...]) -> AsyncIterator[World]:
 @asynccontextmanager
 async def static(folder: Path, names: tuple[str, ...]) -> AsyncIterator[World]:
     file = folder / "endpoints.yaml"
-
-    def declare(*names: str) -> None:
-        fresh = file.with_suffix(".new")
-        fresh.write_text("\n---\n".join(json.dumps(document(name)) for name in names))
-        fresh.replace(file)
-
+    declare = declaring(file, ADDRESSES)
     declare(*names)
     async with StaticPlatform(file, folder / "state") as platform:
         yield World(platform, declare)
 
 
-PLATFORMS: list[Opening] = [memory, static]
+@asynccontextmanager
+async def local(folder: Path, names: tuple[str, ...]) -> AsyncIterator[World]:
+    file = folder / "endpoints.yaml"
+    declare = declaring(file, PROCESS)
+    declare(*names)
+    state = StateDirectory(folder / "state")
+    async with Supervisor(file, state), LocalPlatform(state.path) as platform:
+        yield World(platform, declare)
+
+
+PLATFORMS: list[Opening] = [memory, static, local]
 
 
 @pytest.fixture(params=PLATFORMS, ids=lambda opening: opening.__name__)
