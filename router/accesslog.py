@@ -17,6 +17,7 @@ from msgspec.json import Encoder
 
 _MAX_WAITING = 100_000
 _EVERY_S = 0.2
+_CLOSE_WITHIN_S = 5.0
 _LINES_AT_ONCE = 200
 """Made without letting go of the interpreter: few enough not to be felt by a request."""
 
@@ -69,8 +70,10 @@ class AccessLog:
 
     def close(self) -> None:
         self._stopping.set()
-        self._thread.join()
-        if self._closes:
+        self._thread.join(_CLOSE_WITHIN_S)
+        if self._thread.is_alive():  # its reader takes nothing: the thread ends with the process
+            self.dropped += len(self._waiting)
+        elif self._closes:
             os.close(self._out)
 
     def _write_until_stopped(self) -> None:

@@ -30,7 +30,8 @@ class Admission:
         )
         self._outliers = OutlierDetector()
         self._waiting: dict[Ticket, asyncio.Future[Permit]] = {}
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._warming: dict[str, asyncio.TimerHandle] = {}
+        self._left_out: dict[str, asyncio.TimerHandle] = {}
         self._ready: set[str] = set()
 
     # -- requests ------------------------------------------------------------------------------------------
@@ -72,8 +73,9 @@ class Admission:
         refused = isinstance(error, ReplicaUnreachable)
         until = self._outliers.failed(uid, self._loop.time(), self.dispatcher.ready, refused=refused)
         if until is not None:
+            self._end_warm_up(uid)
             self.dispatcher.pause(uid)
-            self._set_timer(uid, self._loop.call_at(until, self._readmit, uid))
+            self._left_out[uid] = self._loop.call_at(until, self._readmit, uid)
 
     # -- replicas ------------------------------------------------------------------------------------------
 
@@ -81,54 +83,60 @@ class Admission:
         """The settings and replicas of a new snapshot."""
         now = self._loop.time()
         present = {replica.uid: replica for replica in replicas}
-        ready = {uid for uid, replica in present.items() if replica.ready and not replica.leaving}
-        if settings != self._settings:
-            self._settings = settings
-            self._max_queue_wait_s = settings.max_queue_wait_ms / 1000
-            self._wake(
-                *self.dispatcher.configure(
-                    settings.max_concurrent_requests_per_instance, settings.max_queue_length, now
-                )
-            )
+        before, self._settings = self._settings, settings
+        slots = settings.max_concurrent_requests_per_instance
+        self._max_queue_wait_s = settings.max_queue_wait_ms / 1000
+        # Neither a slot that the new limit forbids nor one of a replica that leaves may be handed out on the way.
+        if 0 < slots < (before.max_concurrent_requests_per_instance or slots + 1):
+            self._wake(*self.dispatcher.configure(slots, settings.max_queue_length, now))
+            self._wake(*self.dispatcher.update(present.values(), now))
+        else:
+            self._wake(*self.dispatcher.update(present.values(), now))
+            self._wake(*self.dispatcher.configure(slots, settings.max_queue_length, now))
         self._outliers.keep(set(present))
-        for uid in self._timers.keys() - present.keys():
-            self._timers.pop(uid).cancel()
-        served = self.dispatcher.update(present.values(), now)
-        if settings.max_concurrent_requests_per_instance != 1:  # one slot leaves nothing to start slowly with
-            for uid in ready - self._ready:
+        for uid in self._warming.keys() - present.keys():
+            self._end_warm_up(uid)
+        for uid in self._left_out.keys() - present.keys():
+            self._left_out.pop(uid).cancel()
+            self.dispatcher.resume(uid, now)  # should it return, it returns as a new one would
+        ready = {uid for uid, replica in present.items() if replica.ready and not replica.leaving}
+        if slots != 1:  # one slot leaves nothing to start slowly with
+            for uid in ready - self._ready - self._left_out.keys():
                 self._warm_up(uid, 0)
         self._ready = ready
-        self._wake(*served)
+        if self._left_out and not self.dispatcher.has_ready:
+            for uid in list(self._left_out):  # those that were better have left
+                self._readmit(uid)
 
     def close(self) -> None:
         """The deployment is gone: whoever waits is told, nothing stays armed."""
-        for timer in self._timers.values():
+        for timer in (*self._warming.values(), *self._left_out.values()):
             timer.cancel()
-        self._timers.clear()
-        for future in self._waiting.values():
+        self._warming.clear()
+        self._left_out.clear()
+        for ticket, future in self._waiting.items():
             if not future.done():
+                self.dispatcher.expire(ticket)
                 future.set_exception(NoReadyReplicas(self._endpoint))
 
     # -- inside --------------------------------------------------------------------------------------------
 
     def _warm_up(self, uid: str, step: int) -> None:
         handicap, for_s = SLOW_START[step]
-        self._timers.pop(uid, None)
+        self._end_warm_up(uid)
         self.dispatcher.handicap(uid, handicap)
         if for_s is not None:
-            self._set_timer(uid, self._loop.call_later(for_s, self._warm_up, uid, step + 1))
+            self._warming[uid] = self._loop.call_later(for_s, self._warm_up, uid, step + 1)
+
+    def _end_warm_up(self, uid: str) -> None:
+        if (timer := self._warming.pop(uid, None)) is not None:
+            timer.cancel()
+            self.dispatcher.handicap(uid, 1)
 
     def _readmit(self, uid: str) -> None:
-        del self._timers[uid]
+        self._left_out.pop(uid).cancel()
         self._outliers.readmit(uid)
-        self.dispatcher.handicap(uid, 1)  # a pause that began while it warmed up has ended that
         self._wake(*self.dispatcher.resume(uid, self._loop.time()))
-
-    def _set_timer(self, uid: str, timer: asyncio.TimerHandle) -> None:
-        """One timer for each replica: it warms up or is left out, never both."""
-        if (old := self._timers.pop(uid, None)) is not None:
-            old.cancel()
-        self._timers[uid] = timer
 
     def _expire(self, ticket: Ticket) -> None:
         future = self._waiting.pop(ticket, None)

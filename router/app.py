@@ -296,31 +296,38 @@ def _may_retry(request: Request, live: LiveDeployment, error: RouterError) -> bo
         has_idempotency_key=b"idempotency-key" in request.fields,
         declared=live.noun.idempotent,
     )
-    return retries.is_safe(error, idempotent=idempotent) and live.budget.spend()
+    if not retries.is_safe(error, idempotent=idempotent and not request.is_repeated) or not live.budget.spend():
+        return False
+    request.is_repeated |= error.unanswered
+    return True
 
 
 async def _cancelling(
     serve: Callable[[Scope, Receive, Send], Awaitable[None]], scope: Scope, receive: Receive, send: Send
 ) -> None:
-    """Serve under a server that does not cancel: watch for the client's leaving once its request is read."""
+    """Serve under a server that does not cancel: read one event ahead, so that the client's leaving is seen.
+
+    Also fills in what ASGI calls optional, and our own server always gives.
+    """
     task = asyncio.current_task()
-    is_read = asyncio.Event()
+    events: asyncio.Queue[Message] = asyncio.Queue(1)
+    has_left = False
 
-    async def watched_receive() -> Message:
-        event = await receive()
-        if event["type"] == "http.disconnect" or not event.get("more_body", False):
-            is_read.set()
-        return event
-
-    async def watch() -> None:
-        await is_read.wait()
-        while (await receive())["type"] != "http.disconnect":
-            pass
+    async def read_ahead() -> None:
+        nonlocal has_left
+        while (event := await receive())["type"] != "http.disconnect":
+            await events.put(event)
+        has_left = True
         if task is not None:
             task.cancel()
 
-    watcher = asyncio.create_task(watch())
+    full = {"scheme": "http", "query_string": b"", **scope}
+    full["headers"] = [(name, value) for name, value in scope.get("headers", ())]
+    reader = asyncio.create_task(read_ahead())
     try:
-        await serve(scope, watched_receive, send)
+        await serve(full, events.get, send)
+    except asyncio.CancelledError:
+        if not has_left or task is None or task.uncancel():
+            raise  # somebody else's cancelling
     finally:
-        watcher.cancel()
+        reader.cancel()

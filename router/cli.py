@@ -21,6 +21,7 @@ import msgspec
 import uvloop
 import yaml
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from router import __version__
@@ -212,12 +213,17 @@ def status(state_dir: Path, as_json: bool) -> None:
         reply = httpx.get(f"{place.admin}/load", timeout=5.0, trust_env=False).raise_for_status()
     except httpx.HTTPError as error:
         raise PlatformError(f"The router of {state_dir} does not answer on {place.admin}: {error}") from None
-    loads = msgspec.json.decode(reply.content, type=list[Load])
+    try:
+        loads = msgspec.json.decode(reply.content, type=list[Load])
+    except msgspec.DecodeError:
+        raise PlatformError(f"What answers on {place.admin} is not the router of {state_dir} any more.") from None
     if as_json:
         plain = {"scoring": place.public, "internal": place.admin, "deployments": msgspec.to_builtins(loads)}
         click.echo(json.dumps(plain, indent=2))
     else:
-        _console.print(_status_table(loads))
+        table = _status_table(loads)
+        width = Measurement.get(_console, _console.options.update(max_width=1_000), table).maximum
+        Console(width=max(width, _console.width)).print(table)  # names are never cut, also in a pipe
 
 
 def _status_table(loads: list[Load]) -> Table:

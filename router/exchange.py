@@ -79,6 +79,8 @@ class Exchange:
 
     def feed(self, data: bytes) -> bytes:
         """More bytes off the wire. Returns those behind the body's end."""
+        if self._failure is not None:
+            return b""
         try:
             piece = self._body.feed(data)
         except FramingError as error:

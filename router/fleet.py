@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from msgspec.structs import replace
+
 from router.admission import Admission
 from router.core.model import Deployment, Load, Replica, Snapshot
 from router.core.retries import RetryBudget
@@ -34,6 +36,8 @@ class LiveDeployment:
     def update(self, deployment: Deployment, replicas: tuple[Replica, ...]) -> None:
         self.noun = deployment
         self.scoring_path = deployment.scoring_route.path.encode()
+        if (port := deployment.scoring_route.port) is not None:
+            replicas = tuple(replace(replica, port=port) for replica in replicas)
         self.replicas = replicas
         self.admission.update(deployment.request, replicas)
 

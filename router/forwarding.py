@@ -25,10 +25,7 @@ class Forwarding:
         client: str = (scope.get("client") or ("unknown", 0))[0]
         host = request.fields.get(b"host", b"")
         if self._trusted and self._is_trusted(client):
-            before: dict[bytes, bytes] = {}
-            for name, value in request.headers:  # a list may come in several fields (RFC 9110 5.2)
-                before[name] = b"%b, %b" % (before[name], value) if name in before else value
-            return hygiene.forwarded(client.encode(), scope["scheme"].encode(), host, before)
+            return hygiene.forwarded(client.encode(), scope["scheme"].encode(), host, request.fields)
         key = (client, scope["scheme"], host)
         lines = self._kept.get(key)
         if lines is None:

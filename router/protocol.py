@@ -13,6 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import select
+import socket
+import struct
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
@@ -31,6 +34,7 @@ from router.exchange import Exchange
 from router.request import ARRIVED
 
 _LINGER_S = 5.0
+_HANG_UP_LOOK_S = 0.1
 _WRITE_HIGH_WATER_BYTES = 65_536
 _EXTENSIONS: dict[str, dict[str, str]] = {CANCELS: {}, INFORMATIONAL: {}}
 _ASGI = {"version": "3.0", "spec_version": "2.4"}
@@ -82,6 +86,9 @@ class ClientConnection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._deadline: float | None = None
+        self._stall_timer: asyncio.TimerHandle | None = None
+        self._hang_up_timer: asyncio.TimerHandle | None = None
+        self._linger_timer: asyncio.TimerHandle | None = None
 
     # -- what the event loop calls -------------------------------------------------------------------------
 
@@ -126,8 +133,9 @@ class ClientConnection(asyncio.Protocol):
         self._clients.count -= 1
         self._clients.idle.pop(self, None)
         self._server_state.connections.discard(self)
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._stall_timer, self._hang_up_timer, self._linger_timer):
+            if timer is not None:
+                timer.cancel()
         if self._exchange is not None:
             self._exchange.disconnect()
         self.resume_writing()
@@ -155,8 +163,7 @@ class ClientConnection(asyncio.Protocol):
         if not self._is_closing:
             self._is_closing = True
             self.transport.close()
-            if self.transport.get_write_buffer_size():  # one that never reads must not stay for ever
-                self.loop.call_later(self.limits.body_idle_timeout_ms / 1000, self.transport.abort)
+            self._cut_unless_it_reads()  # one that never does must not stay for ever
 
     # -- called by the exchange ----------------------------------------------------------------------------
 
@@ -179,17 +186,42 @@ class ClientConnection(asyncio.Protocol):
 
     async def drain(self) -> None:
         """Until the client has taken most of what was written. One that takes nothing for too long is cut."""
-        cut = self.loop.call_later(self.limits.body_idle_timeout_ms / 1000, self.transport.abort)
-        try:
-            while self._writable is not None:
-                await self._writable
-        finally:
-            cut.cancel()
+        self._cut_unless_it_reads()
+        while self._writable is not None:
+            await self._writable
+
+    def _cut_unless_it_reads(self, unread_bytes: int | None = None) -> None:
+        """Look at what is written and not taken, from time to time, until it is nothing or has not become less.
+
+        `unread_bytes`: at the last look.
+        """
+        left_bytes = self.transport.get_write_buffer_size()
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+        if unread_bytes is not None and left_bytes >= unread_bytes:
+            self._cut()
+        elif left_bytes:
+            idle_s = self.limits.body_idle_timeout_ms / 1000
+            self._stall_timer = self.loop.call_later(idle_s, self._cut_unless_it_reads, left_bytes)
 
     def pause_reading(self) -> None:
         if not self._is_reading_paused:
             self._is_reading_paused = True
             self.transport.pause_reading()
+            if self._hang_up_timer is None:
+                self._hang_up_timer = self.loop.call_later(_HANG_UP_LOOK_S, self._look_for_hang_up)
+
+    def _look_for_hang_up(self) -> None:
+        """While reading is paused the event loop does not see the client leave; the socket knows."""
+        self._hang_up_timer = None
+        if self._is_reading_paused and not self._is_closing:
+            poll = select.poll()
+            poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
+            if poll.poll(0):
+                self.transport.abort()
+            else:
+                self._hang_up_timer = self.loop.call_later(_HANG_UP_LOOK_S, self._look_for_hang_up)
 
     def resume_reading(self) -> None:
         if self._is_reading_paused:
@@ -277,8 +309,7 @@ class ClientConnection(asyncio.Protocol):
         if self._is_closing:
             return
         if not exchange.finished:
-            self._is_closing = True
-            self.transport.abort()  # a reply cut short must not look whole
+            self._cut()
         elif not exchange.body_done:
             self._linger()
         elif not exchange.keeps_alive:
@@ -290,6 +321,13 @@ class ClientConnection(asyncio.Protocol):
                 self._read_head()
             else:
                 self._idle()
+
+    def _cut(self) -> None:
+        """A reply cut short must not look whole: the client sees a reset, not an end that could be its own."""
+        self._is_closing = True
+        reset = struct.pack("ii", 1, 0)  # SO_LINGER, no time
+        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+        self.transport.abort()
 
     def _idle(self) -> None:
         clients = self._clients
@@ -313,13 +351,14 @@ class ClientConnection(asyncio.Protocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
             self._deadline = None
-            self.loop.call_later(_LINGER_S, self._end_linger)
+            self._linger_timer = self.loop.call_later(_LINGER_S, self._end_linger)
+            self._cut_unless_it_reads()
         else:
             self.transport.close()
 
     def _end_linger(self) -> None:
         if self.transport.get_write_buffer_size():  # still reading its reply
-            self.loop.call_later(self.limits.body_idle_timeout_ms / 1000, self.transport.abort)
+            self._linger_timer = self.loop.call_later(_LINGER_S, self._end_linger)
         else:
             self.transport.abort()
 

@@ -57,6 +57,8 @@ class Request:
     body_bytes = 0
     reply_bytes = 0
     attempts = 0
+    is_repeated = False
+    """It may have been executed once already."""
     waited_s = 0.0
     overhead_s = 0.0
     status = 0
@@ -72,7 +74,7 @@ class Request:
         self.scope = scope
         self.method: str = scope["method"]
         self.headers: list[Header] = scope["headers"]
-        self.fields = fields = dict(self.headers)
+        self.fields = fields = hygiene.by_name(self.headers)
         length = fields.get(b"content-length")
         self.declared_bytes = None if length is None else int(length)
         """The body's length as `Content-Length` says."""
@@ -97,6 +99,8 @@ class Request:
         fields = self.fields
         self.trace = hygiene.trace_context(fields, self._digits)
         lines = hygiene.to_replica(self.headers, fields)
+        if b"host" not in fields:  # HTTP/1.0; the replica is asked in HTTP/1.1
+            lines.append(b"host: %b\r\n" % match.route.endpoint.name.encode())
         lines.append(forwarded)
         lines.append(self.trace)
         lines.append(b"x-request-id: %b\r\n" % self.request_id)

@@ -8,6 +8,7 @@ closing, and not one byte came behind it.
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import Iterable
 from time import perf_counter
 from typing import Any, cast
@@ -25,9 +26,6 @@ from router.core.model import Replica
 
 _HIGH_WATER_BYTES = 65_536
 _MAX_HEAD_BYTES = 65_536
-_FRESH_S = 0.01
-"""A connection idle for longer gets a turn of the event loop before its use, in which a close that has arrived is
-seen."""
 
 
 class Upstream:
@@ -53,10 +51,9 @@ class Upstream:
         """A connection with nothing on it. Raises ReplicaUnreachable."""
         while idle := self._idle.get(replica.uid):
             connection = idle.pop()
-            if self._loop.time() - connection.idle_since > _FRESH_S:
-                await asyncio.sleep(0)
-            if connection.is_open:
+            if connection.is_quiet() and connection.port == replica.port:
                 return connection
+            connection.close()
         try:
             async with asyncio.timeout(self._connect_timeout_s):
                 _, protocol = await self._loop.create_connection(
@@ -117,11 +114,13 @@ class ReplicaConnection(asyncio.Protocol):
     """
 
     _transport: asyncio.Transport
+    _socket: select.poll
 
     def __init__(self, upstream: Upstream, replica: Replica) -> None:
         self._upstream = upstream
         self._loop = asyncio.get_running_loop()
         self.uid = replica.uid
+        self.port = replica.port
         self.idle_since = 0.0
         self.is_open = False
         self._active = False
@@ -222,6 +221,10 @@ class ReplicaConnection(asyncio.Protocol):
         elif self._owner is not None:
             self._owner.cancel()  # it waits for the client; the app turns this back into `failure`
 
+    def is_quiet(self) -> bool:
+        """Nothing has come since the last reply, not even its end: seen by the loop, or waiting in the socket."""
+        return self.is_open and not self._socket.poll(0)
+
     def close(self) -> None:
         if self.is_open:
             self.is_open = False
@@ -232,6 +235,8 @@ class ReplicaConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=_HIGH_WATER_BYTES)
+        self._socket = select.poll()
+        self._socket.register(transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLRDHUP)
         self.is_open = True
         self._upstream.open.add(self)
 

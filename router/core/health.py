@@ -31,11 +31,12 @@ who has room."""
 
 
 class _Record:
-    __slots__ = ("failures", "out_until", "pauses")
+    __slots__ = ("failures", "out_until", "pause_s")
 
     def __init__(self) -> None:
         self.failures = 0
-        self.pauses = 0
+        self.pause_s = FIRST_PAUSE_S
+        """The next pause."""
         self.out_until: float | None = None
 
 
@@ -59,8 +60,8 @@ class OutlierDetector:
         out = sum(other.out_until is not None for other in self._records.values())
         if 2 * (out + 1) > out + ready:
             return None
-        record.out_until = now + min(FIRST_PAUSE_S * 2.0**record.pauses, LONGEST_PAUSE_S)
-        record.pauses += 1
+        record.out_until = now + record.pause_s
+        record.pause_s = min(2.0 * record.pause_s, LONGEST_PAUSE_S)
         return record.out_until
 
     def succeeded(self, uid: str) -> None:

@@ -72,7 +72,7 @@ def parse_request_head(head: bytes, max_headers: int) -> RequestHead:
     line = head[: head.index(b"\r\n")]
     words = line.split(b" ")
     if len(words) != 3 or words[2] not in (b"HTTP/1.1", b"HTTP/1.0"):
-        raise BadRequest(f"Not an HTTP/1.1 request line: {_shown(line)}")
+        raise BadRequest("A request line is a method, a target and HTTP/1.1 or HTTP/1.0, with one space between them.")
     headers = _read_request_headers(head)
     if len(headers) > max_headers:
         raise HeadTooLarge(f"The request has {len(headers)} header fields; {max_headers} are taken.")
@@ -86,7 +86,9 @@ def parse_request_head(head: bytes, max_headers: int) -> RequestHead:
         if not is_http_10:
             raise BadRequest("An HTTP/1.1 request needs a Host header; this one has none (RFC 9112 3.2).")
     elif _HOST.fullmatch(host) is None:
-        raise BadRequest(f"Not a host name: {_shown(host)}")
+        raise BadRequest(f"Not a host name: {_shown(host.rpartition(b'@')[2])}")
+    if b"#" in target:
+        raise BadRequest("A request target has no fragment (RFC 9112 3.2).")
     if target[:1] != b"/":
         target, headers = _origin_form(method, target, headers)
     length = fields.get(b"content-length")
@@ -111,7 +113,7 @@ def _read_request_headers(head: bytes) -> list[Header]:
     except HttpParserUpgrade:
         pass  # the head is read; that a body follows all the same is decided by its framing (uvicorn#2722)
     except HttpParserInvalidMethodError:
-        raise NotImplementedHere(f"Method {_shown(head.split(b' ', 1)[0])} is not known here.") from None
+        raise NotImplementedHere(f"Method {_shown(head.split(b' ', 1)[0][:16])} is not known here.") from None
     except HttpParserError as error:
         raise BadRequest(f"The request head breaks HTTP/1.1: {error}") from None
     return fields.headers
@@ -133,7 +135,8 @@ def _origin_form(method: bytes, target: bytes, headers: list[Header]) -> tuple[b
     scheme, separator, rest = target.partition(b"://")
     authority, slash, path = rest.partition(b"/")
     if not separator or scheme.lower() not in (b"http", b"https") or not _HOST.fullmatch(authority):
-        raise BadRequest(f"The request target must be a path or an http URL, not {_shown(target)}")
+        shown = scheme + b"://..." if separator else target.partition(b"?")[0]
+        raise BadRequest(f"The request target must be a path or an http URL, not {_shown(shown)}")
     headers = [(b"host", authority), *(field for field in headers if field[0] != b"host")]
     return slash + path if slash else b"/", headers
 
@@ -202,4 +205,5 @@ def status_line(status: int) -> bytes:
 
 
 def _shown(value: bytes) -> str:
+    """For a message, which the access log keeps too: callers leave out what may be secret."""
     return repr(value[:64])[1:]

@@ -37,7 +37,19 @@ _MAX_ID_BYTES = 100
 _MAX_CLIENT_ID_BYTES = 40
 _GUID = re.compile(rb"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}")
 _NOT_IN_CLIENT_ID = re.compile(rb"[^A-Za-z0-9_-]+")
-_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
+_TRACEPARENT = re.compile(
+    rb"(?!ff)(?!00.{54})[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
+)
+
+
+def by_name(headers: list[Header]) -> dict[bytes, bytes]:
+    """The values by name; those of a field that came several times are one list (RFC 9110 5.2)."""
+    fields = dict(headers)
+    if len(fields) != len(headers):
+        fields = {}
+        for name, value in headers:
+            fields[name] = b"%b, %b" % (fields[name], value) if name in fields else value
+    return fields
 
 
 def request_id(given: bytes | None, digits: bytes) -> bytes:
@@ -99,8 +111,8 @@ def forwarded(client: bytes, scheme: bytes, host: bytes, before: dict[bytes, byt
 def to_replica(headers: list[Header], fields: dict[bytes, bytes]) -> list[bytes]:
     """The client's header lines that go to the replica. `fields`: the same headers by name."""
     drop = _NOT_TO_REPLICA
-    if fields.get(b"connection", b"").lower() not in _USUAL_CONNECTION:
-        drop = drop | connection_options(headers)
+    if fields.get(b"connection", b"").lower() not in _USUAL_CONNECTION or len(fields) != len(headers):
+        drop = drop | (connection_options(headers) - {b"host"})
     return [b"%b: %b\r\n" % header for header in headers if header[0] not in drop and header[0][:6] != b"proxy-"]
 
 
@@ -110,4 +122,5 @@ def to_client(headers: list[Header]) -> list[Header]:
     for name, value in headers:
         if name == b"connection" and value.lower() not in _USUAL_CONNECTION:
             drop = drop | connection_options(headers)
+            break
     return [header for header in headers if header[0] not in drop and header[0][:6] != b"proxy-"]

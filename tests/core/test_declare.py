@@ -51,27 +51,29 @@ def test_a_bare_endpoint_has_every_default() -> None:
     )
 
 
+FULL_BLUE = {
+    **BLUE,
+    "process": {"command": ["serve"], "env": {"A": "b"}, "workingDir": "model"},
+    "instanceCount": 0,
+    "requestSettings": {
+        "requestTimeoutMs": 1,
+        "maxConcurrentRequestsPerInstance": 0,
+        "maxQueueWaitMs": 2,
+        "maxQueueLength": 3,
+    },
+    "scoringRoute": {"path": "/v1", "port": 81},
+    "livenessRoute": {"path": "/live"},
+    "readinessRoute": {"path": "/ready"},
+    "readinessProbe": {"initialDelay": 1, "period": 2, "timeout": 3, "successThreshold": 4, "failureThreshold": 5},
+    "livenessProbe": {"initialDelay": 6},
+    "idempotent": True,
+}
+
+
 def test_everything_declared() -> None:
-    blue = {
-        **BLUE,
-        "process": {"command": ["serve"], "env": {"A": "b"}, "workingDir": "model"},
-        "instanceCount": 0,
-        "requestSettings": {
-            "requestTimeoutMs": 1,
-            "maxConcurrentRequestsPerInstance": 0,
-            "maxQueueWaitMs": 2,
-            "maxQueueLength": 3,
-        },
-        "scoringRoute": {"path": "/v1", "port": 81},
-        "livenessRoute": {"path": "/live"},
-        "readinessRoute": {"path": "/ready"},
-        "readinessProbe": {"initialDelay": 1, "period": 2, "timeout": 3, "successThreshold": 4, "failureThreshold": 5},
-        "livenessProbe": {"initialDelay": 6},
-        "idempotent": True,
-    }
     traffic = {"green": 60, "blue": 40}
     endpoint = declared(
-        blue, GREEN, auth={"mode": "none"}, traffic=traffic, maxPayloadBytes=7, forwardAuthorization=True
+        FULL_BLUE, GREEN, auth={"mode": "none"}, traffic=traffic, maxPayloadBytes=7, forwardAuthorization=True
     )
     assert endpoint == Endpoint(
         name="iris",

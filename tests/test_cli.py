@@ -1,0 +1,170 @@
+"""cli.py: every command reads well, and every option reaches what it is for, from a flag or the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from router import __version__, cli
+from router.config import RouterConfig
+from tests.commands import failed, run
+from tests.router_process import declare
+
+
+def commands(group: click.Command = cli.main, *path: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Every command with the words that name it."""
+    yield path, group
+    if isinstance(group, click.Group):
+        for name, command in group.commands.items():
+            yield from commands(command, *path, name)
+
+
+COMMANDS = dict(commands())
+OPTIONS = {
+    (*path, option.opts[0]): option
+    for path, command in COMMANDS.items()
+    for option in command.params
+    if isinstance(option, click.Option) and option.name not in ("help", "version")
+}
+
+
+def test_the_commands_are_those_that_the_docs_name() -> None:
+    assert {" ".join(path) for path in COMMANDS} == {
+        "",
+        "up",
+        "router",
+        "check",
+        "status",
+        "key",
+        "key show",
+        "key regenerate",
+    }
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_help_says_what_a_command_does_in_lines_that_fit(path: tuple[str, ...]) -> None:
+    result = run(*path, "--help")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("Usage: ")
+    assert (COMMANDS[path].help or "-").split(".")[0].split("\n")[0] in " ".join(result.stdout.split())
+    assert max(map(len, result.stdout.splitlines())) <= 110
+    assert run(*path, "-h").stdout == result.stdout
+
+
+def test_the_first_page_says_where_to_start_and_lists_every_command() -> None:
+    text = run("--help").stdout
+    assert all(f"scoregate {words}" in text for words in ("up FILE", "check FILE", "status", "key show NAME"))
+    assert all(f"\n  {name} " in text for name in ("up", "router", "check", "status", "key"))
+
+
+@pytest.mark.parametrize(("path", "option"), OPTIONS.items(), ids=[" ".join(path) for path in OPTIONS])
+def test_help_shows_each_option_with_what_it_is_for_and_its_variable(
+    path: tuple[str, ...], option: click.Option
+) -> None:
+    variable = "SCOREGATE_" + path[-1].removeprefix("--").replace("-", "_").upper()
+    assert option.envvar == variable
+    assert option.help
+    text = " ".join(run(*path[:-1], "--help").stdout.split())
+    assert path[-1] in text
+    assert f"env var: {variable}" in text
+    assert " ".join(option.help.split()) in text
+
+
+def test_the_version_is_the_packages() -> None:
+    assert run("--version").stdout == f"scoregate, version {__version__}\n"
+
+
+def test_an_unknown_command_or_option_is_a_usage_error() -> None:
+    assert run("serve").exit_code == run("status", "--nope").exit_code == run("key", "rotate").exit_code == 2
+
+
+# -- options of a router -------------------------------------------------------------------------------------
+
+ROUTER_OPTIONS = {path[-1]: option for path, option in OPTIONS.items() if path[0] == "router"}
+VALUES: dict[str, tuple[str, object]] = {
+    "--platform": ("local", "local"),
+    "--host": ("::1", "::1"),
+    "--access-log": ("off", "off"),
+    "--state-dir": ("here", Path("here")),
+    "--trusted-proxies": ("10.0.0.0/8", cli.networks("10.0.0.0/8")),
+}
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[RouterConfig]:
+    """The configurations of the routers that commands start; none really does."""
+    seen: list[RouterConfig] = []
+
+    async def note(config: RouterConfig) -> None:
+        seen.append(config)
+
+    monkeypatch.setattr(cli, "_route", note)
+    return seen
+
+
+@pytest.mark.parametrize("option", sorted(set(ROUTER_OPTIONS) - {"--file"}))
+@pytest.mark.parametrize("from_environment", [False, True], ids=["flag", "environment"])
+def test_each_option_reaches_the_router(started: list[RouterConfig], option: str, from_environment: bool) -> None:
+    given, expected = VALUES.get(option, ("4321", 4_321))
+    variable = ROUTER_OPTIONS[option].envvar
+    result = run("router", **{str(variable): given}) if from_environment else run("router", option, given)
+    assert result.exit_code == 0, result.output
+    (config,) = started
+    name = option.removeprefix("--").replace("-", "_")
+    assert getattr(config if hasattr(config, name) else config.limits, name) == expected
+
+
+def test_a_flag_is_stronger_than_the_environment(started: list[RouterConfig]) -> None:
+    run("router", "--port", "1234", SCOREGATE_PORT="4321")
+    assert started[0].port == 1_234
+
+
+def test_the_file_of_the_static_platform(started: list[RouterConfig]) -> None:
+    for words, env in ((("--file", "f"), {}), ((), {"SCOREGATE_FILE": "f"})):
+        assert run("router", "--platform", "static", *words, **env).exit_code == 0
+    assert [config.file for config in started] == [Path("f")] * 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--max-headers", "0"), "max_headers is 0; it must be at least 1."),
+        (("--max-head-bytes", "1023"), "max_head_bytes is 1023; it must be at least 1024."),
+        (("--drain-grace-ms", "-1"), "drain_grace_ms is -1; it must be at least 0."),
+        (("--trusted-proxies", "me"), "trusted proxies are addresses or networks"),
+        (("--platform", "static"), "--platform static needs --file"),
+        (("--file", "f"), "--file is for --platform static"),
+    ],
+)
+def test_options_that_can_not_be_are_a_message(
+    started: list[RouterConfig], words: tuple[str, ...], message: str
+) -> None:
+    assert failed("router", *words).startswith(message)
+    assert started == []
+
+
+def test_a_wrong_option_of_up_is_told_before_anything_starts(tmp_path: Path) -> None:
+    file = declare(tmp_path / "endpoints.yaml", 1)
+    assert failed("up", file, "--max-headers", "0").startswith("max_headers is 0")
+
+
+@pytest.mark.parametrize(
+    ("words", "env"),
+    [
+        (("--port", "65536"), {}),
+        (("--admin-port", "-1"), {}),
+        (("--max-headers", "many"), {}),
+        (("--platform", "cloud"), {}),
+        ((), {"SCOREGATE_PORT": "http"}),
+    ],
+)
+def test_options_of_a_wrong_kind_are_a_usage_error(
+    started: list[RouterConfig], words: tuple[str, ...], env: dict[str, str]
+) -> None:
+    result = run("router", *words, **env)
+    assert result.exit_code == 2
+    assert "Invalid value for" in result.stderr
+    assert started == []

@@ -1,0 +1,147 @@
+"""cli.py: `check` tells what a file declares or what is wrong with it; `key` shows and replaces keys."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from router.core.declare import declared_endpoints
+from router.core.model import Snapshot
+from router.platforms.keys import KeyStore
+from router.platforms.local.state import StateDirectory
+from tests.commands import failed, run
+from tests.router_process import declare
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return declare(tmp_path / "endpoints.yaml", 5001, mode="key")
+
+
+def test_check_prints_the_settings_in_effect_with_every_default(file: Path) -> None:
+    result = run("check", file, "--state-dir", file.parent / "none")
+    assert result.exit_code == 0
+    assert result.stderr == f"{file} is valid: 1 endpoint, 1 deployment.\n"
+    (document,) = yaml.safe_load_all(result.stdout)
+    (blue,) = document["spec"]["deployments"]
+    assert (document["metadata"]["name"], blue["scoringRoute"]["path"]) == ("iris", "/score")
+    assert document["spec"]["maxPayloadBytes"] == 104_857_600
+    assert blue["requestSettings"]["maxQueueLength"] == 1_000
+
+
+def test_what_check_prints_is_valid_itself(file: Path) -> None:
+    settings = run("check", file).stdout
+    file.write_text(settings)
+    assert run("check", file).stdout == settings
+
+
+def test_check_as_json_prints_json_alone(file: Path) -> None:
+    result = run("check", file, "--json")
+    assert result.stderr == ""
+    assert json.loads(result.stdout) == list(yaml.safe_load_all(run("check", file).stdout))
+
+
+def test_check_of_a_broken_file_tells_every_problem_and_the_file(file: Path) -> None:
+    text = file.read_text().replace('"maxQueueWaitMs": 60000', '"maxQueueWaitMs": -1').replace('"key"', '"open"')
+    file.write_text(text)
+    for message in (failed("check", file), failed("check", file, "--json")):
+        assert message.startswith(f"{file}: iris: ")
+        assert "maxQueueWaitMs: -1, but it must be at least 0" in message
+        assert "spec.auth.mode: 'open', but it must be key or none" in message
+
+
+@pytest.mark.parametrize("text", ["a: [", "\x00", "- 1"])
+def test_check_of_what_is_no_declaration_fails_with_the_files_name(file: Path, text: str) -> None:
+    file.write_text(text)
+    assert failed("check", file).startswith(f"{file}: ")
+
+
+def test_check_of_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
+    assert "No such file" in failed("check", tmp_path / "none.yaml")
+
+
+def test_check_says_what_differs_from_what_runs(file: Path, tmp_path: Path) -> None:
+    documents = [json.loads(declare(tmp_path / name, 5001, name=name).read_text()) for name in ("iris", "gone")]
+    state = StateDirectory(tmp_path / "state")
+    state.write_snapshot(Snapshot(endpoints=declared_endpoints(documents)))
+    expected = {
+        ("iris", "gone"): "no difference",
+        ("iris",): "removes gone",
+        ("iris", "gone", "new"): "adds new",
+        ("gone", "new"): "adds new, removes iris",
+    }
+    for names, difference in expected.items():
+        texts = [declare(tmp_path / "one", 5001, name=name).read_text() for name in names]
+        file.write_text("\n---\n".join(texts))
+        result = run("check", file, "--state-dir", state.path)
+        assert result.stderr.splitlines()[1] == f"Against what runs in {state.path}: {difference}."
+    declare(file, 5002)
+    assert "changes iris, removes gone" in run("check", file, "--state-dir", state.path).stderr
+
+
+@pytest.fixture
+def state_dir(tmp_path: Path) -> Path:
+    KeyStore(tmp_path / "state").ensure("iris")
+    return tmp_path / "state"
+
+
+def shown(state_dir: Path) -> dict[str, str]:
+    result = run("key", "show", "iris", "--state-dir", state_dir, "--json")
+    assert result.exit_code == 0
+    keys: dict[str, str] = json.loads(result.stdout)
+    assert set(keys) == {"primaryKey", "secondaryKey"}
+    return keys
+
+
+def test_key_show_prints_both_keys(state_dir: Path) -> None:
+    keys = shown(state_dir)
+    text = run("key", "show", "iris", "--state-dir", state_dir).stdout
+    assert text == f"primary    {keys['primaryKey']}\nsecondary  {keys['secondaryKey']}\n"
+
+
+@pytest.mark.parametrize(
+    ("which", "changed", "kept"),
+    [
+        ((), "primaryKey", "secondaryKey"),
+        (("primary",), "primaryKey", "secondaryKey"),
+        (("secondary",), "secondaryKey", "primaryKey"),
+    ],
+)
+def test_regenerate_changes_one_key_and_leaves_the_other(
+    state_dir: Path, which: tuple[str, ...], changed: str, kept: str
+) -> None:
+    before = shown(state_dir)
+    result = run("key", "regenerate", "iris", *which, "--state-dir", state_dir, "--json")
+    assert result.exit_code == 0
+    after = json.loads(result.stdout)
+    assert after == shown(state_dir)
+    assert after[kept] == before[kept]
+    assert after[changed] not in before.values()
+
+
+@pytest.mark.parametrize("env", [{}, {"SCOREGATE_KEY_VALUE": "a-key-of-my-own-choice"}])
+def test_regenerate_takes_a_given_key(state_dir: Path, env: dict[str, str]) -> None:
+    given = () if env else ("--key-value", "a-key-of-my-own-choice")
+    assert run("key", "regenerate", "iris", *given, "--state-dir", state_dir, **env).exit_code == 0
+    assert shown(state_dir)["primaryKey"] == "a-key-of-my-own-choice"
+
+
+def test_a_given_key_that_is_too_short_is_refused_and_not_quoted(state_dir: Path) -> None:
+    before = shown(state_dir)
+    message = failed("key", "regenerate", "iris", "--key-value", "tooshort", "--state-dir", state_dir)
+    assert "16 to 256" in message
+    assert "tooshort" not in message
+    assert shown(state_dir) == before
+
+
+@pytest.mark.parametrize("command", ["show", "regenerate"])
+@pytest.mark.parametrize("endpoint", ["other", "../iris"])
+def test_keys_of_an_endpoint_that_has_none_are_a_message(state_dir: Path, command: str, endpoint: str) -> None:
+    assert endpoint in failed("key", command, endpoint, "--state-dir", state_dir)
+
+
+def test_a_third_key_is_a_usage_error(state_dir: Path) -> None:
+    assert run("key", "regenerate", "iris", "third", "--state-dir", state_dir).exit_code == 2

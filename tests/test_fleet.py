@@ -1,0 +1,183 @@
+"""fleet.py: snapshots are followed whole, and what is taken in is served to its end."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from router.core.dispatch import Permit
+from router.core.errors import NotFound
+from router.core.model import Addresses, Deployment, Endpoint, Replica, RequestSettings, Route, Snapshot
+from router.fleet import Fleet
+from router.upstream import Upstream
+
+SCORE = b"/api/v1/endpoint/iris/score"
+
+
+@pytest.fixture
+async def fleet() -> AsyncIterator[Fleet]:
+    upstream = Upstream(connect_timeout_ms=1_000, idle_ms=1_000)
+    made = Fleet(upstream)
+    yield made
+    for live in made.live.values():
+        live.admission.close()
+    upstream.close()
+
+
+def deployment(name: str = "blue", slots: int = 1) -> Deployment:
+    request = RequestSettings(max_concurrent_requests_per_instance=slots)
+    return Deployment(endpoint="iris", name=name, workload=Addresses(addresses=()), request=request)
+
+
+def endpoint(*deployments: Deployment, name: str = "iris") -> Endpoint:
+    weights = tuple((each.name, 0 if place else 100) for place, each in enumerate(deployments))
+    return Endpoint(name=name, auth_mode="none", deployments=deployments, weights=weights)
+
+
+def replica(uid: str = "a", of: str = "iris/blue", **changes: Any) -> Replica:
+    return replace(Replica(uid=uid, deployment=of, host="127.0.0.1", port=1, ready=True), **changes)
+
+
+def shown(*replicas: Replica, deployments: tuple[Deployment, ...] = (deployment(),)) -> Snapshot:
+    return Snapshot(endpoints=(endpoint(*deployments),), replicas=replicas)
+
+
+def taken(fleet: Fleet, key: str = "iris/blue") -> Permit:
+    permit = fleet.live[key].admission.acquire()
+    assert isinstance(permit, Permit)
+    return permit
+
+
+async def test_nothing_is_known_before_the_first_snapshot_and_an_empty_one_is_one(fleet: Fleet) -> None:
+    assert not fleet.has_snapshot
+    with pytest.raises(NotFound):
+        fleet.table.match(SCORE)
+    fleet.follow(Snapshot())
+    assert fleet.has_snapshot
+    assert fleet.loads() == []
+
+
+async def test_a_reader_that_holds_the_old_table_sees_all_of_it(fleet: Fleet) -> None:
+    fleet.follow(shown(replica()))
+    old = fleet.table
+    fleet.follow(Snapshot())
+    assert fleet.table is not old
+    assert old.match(SCORE).route.endpoint.name == "iris"
+    with pytest.raises(NotFound):
+        fleet.table.match(SCORE)
+
+
+async def test_a_deployment_keeps_its_counters_budget_and_requests_over_snapshots(fleet: Fleet) -> None:
+    fleet.follow(shown(replica()))
+    live, permit = fleet.live["iris/blue"], taken(fleet)
+    live.counters.count(200)
+    fleet.follow(shown(replica(), replica("b")))
+    assert fleet.live["iris/blue"] is live
+    assert live.counters.requests == {200: 1}
+    (load,) = fleet.loads()
+    assert (load.in_flight, load.total, load.replicas) == (1, 2, {"a": 1, "b": 0})
+    live.admission.release(permit)
+
+
+async def test_changed_settings_hold_from_the_snapshot_on(fleet: Fleet) -> None:
+    fleet.follow(shown(replica()))
+    fleet.follow(shown(replica(), deployments=(deployment(slots=2),)))
+    permits = [taken(fleet), taken(fleet)]
+    assert fleet.loads()[0].concurrency == 2
+    for permit in permits:
+        fleet.live["iris/blue"].admission.release(permit)
+
+
+async def test_the_load_says_how_it_goes(fleet: Fleet) -> None:
+    fleet.follow(
+        shown(
+            replica(),
+            replica("b"),
+            replica("c", ready=False),
+            replica("d", leaving=True),
+            replica("e", ready=False, leaving=True),
+        )
+    )
+    admission = fleet.live["iris/blue"].admission
+    permits = [taken(fleet), taken(fleet)]
+    ticket = admission.acquire()
+    assert not isinstance(ticket, Permit)
+    (load,) = fleet.loads()
+    assert (load.endpoint, load.deployment, load.concurrency) == ("iris", "blue", 1)
+    assert (load.in_flight, load.queued, load.busy) == (2, 1, 2)
+    assert (load.ready, load.starting, load.total) == (2, 1, 3)
+    assert load.utilization == 1.0, "(2 in flight + 1 queued) / (3 replicas x 1)"
+    admission.dispatcher.abandon(ticket, 0.0)
+    for permit in permits:
+        admission.release(permit)
+    assert fleet.loads()[0].utilization == 0.0
+
+
+@pytest.mark.parametrize(("slots", "replicas"), [(0, (replica(),)), (1, ())])
+async def test_utilization_of_an_unlimited_or_empty_deployment_is_0(
+    fleet: Fleet, slots: int, replicas: tuple[Replica, ...]
+) -> None:
+    fleet.follow(shown(*replicas, deployments=(deployment(slots=slots),)))
+    permit = fleet.live["iris/blue"].admission.acquire()
+    assert fleet.loads()[0].utilization == 0.0
+    if isinstance(permit, Permit):
+        fleet.live["iris/blue"].admission.release(permit)
+
+
+async def test_a_deployment_that_is_declared_no_more_is_gone_after_its_last_request(fleet: Fleet) -> None:
+    both = (deployment(), deployment("green"))
+    fleet.follow(shown(replica(), replica("g", of="iris/green"), deployments=both))
+    admission, permit = fleet.live["iris/green"].admission, taken(fleet, "iris/green")
+    fleet.follow(shown(replica()))
+    fleet.forget_retired()
+    assert "iris/green" in fleet.live
+    admission.release(permit)
+    fleet.forget_retired()
+    assert set(fleet.live) == {"iris/blue"}
+
+
+async def test_an_idle_deployment_that_is_declared_no_more_is_gone_at_once(fleet: Fleet) -> None:
+    fleet.follow(shown(replica()))
+    fleet.follow(Snapshot())
+    assert fleet.live == {}
+
+
+async def test_a_deployment_that_comes_back_while_it_drains_goes_on(fleet: Fleet) -> None:
+    fleet.follow(shown(replica()))
+    live, permit = fleet.live["iris/blue"], taken(fleet)
+    fleet.follow(Snapshot())
+    fleet.follow(shown(replica()))
+    live.admission.release(permit)
+    fleet.forget_retired()
+    assert fleet.live == {"iris/blue": live}
+    live.admission.release(taken(fleet))
+
+
+async def test_a_leaving_replica_is_drained_once_its_last_request_is_over(fleet: Fleet) -> None:
+    fleet.follow(shown(replica(), replica("b")))
+    permits = [taken(fleet), taken(fleet)]
+    fleet.follow(shown(replica(leaving=True), replica("b"), replica("c", leaving=True)))
+    assert fleet.drained() == {"c"}
+    for permit in permits:
+        fleet.live["iris/blue"].admission.release(permit)
+    assert fleet.drained() == {"a", "c"}, "never one that stays"
+
+
+async def test_every_leaving_replica_of_a_retired_deployment_stays_until_that_is_gone(fleet: Fleet) -> None:
+    """Also one without a request: those that wait may still get it."""
+    fleet.follow(shown(replica(), replica("b")))
+    admission, permit = fleet.live["iris/blue"].admission, taken(fleet)
+    fleet.follow(Snapshot(replicas=(replica(leaving=True), replica("b", leaving=True))))
+    assert fleet.drained() == set()
+    admission.release(permit)
+    fleet.forget_retired()
+    assert fleet.drained() == {"a", "b"}
+
+
+async def test_a_scoring_route_with_a_port_of_its_own_is_where_requests_go(fleet: Fleet) -> None:
+    elsewhere = replace(deployment(), scoring_route=Route(path="/score", port=81))
+    fleet.follow(shown(replica("a"), deployments=(elsewhere,)))
+    assert taken(fleet).replica.port == 81

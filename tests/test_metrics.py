@@ -1,0 +1,198 @@
+"""metrics.py: what Prometheus sees adds up with what was sent, and is text that Prometheus takes."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
+from prometheus_client.parser import text_string_to_metric_families as plain_text
+
+from router.core.model import Load
+from router.metrics import Counters, Histogram, RouterCollector
+from tests.front import SCORE
+from tests.models import Model, served
+from tests.router_process import RouterProcess, declare, routing, score
+
+STATUS = "/api/v1/endpoint/iris/status/"
+BLUE = {"endpoint": "iris", "deployment": "blue"}
+NOBODY = {"endpoint": "", "deployment": ""}
+
+
+class Site(NamedTuple):
+    router: RouterProcess
+    model: Model
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    """A router before one replica that takes one request at a time, with room for one more in the queue."""
+    model = Model()
+    async with served(model) as port:
+        declare(tmp_path / "endpoints.yaml", port, maxQueueLength=1)
+        async with routing(tmp_path, "--access-log", "off") as router:
+            await router.ready()
+            yield Site(router, model)
+        model.gate.set()
+
+
+async def scrape(site: Site, accept: str = "text/plain") -> httpx.Response:
+    async with site.router.client() as client:
+        return await client.get(f"{site.router.place.admin}/metrics", headers={"accept": accept})
+
+
+Value = Callable[..., float]
+
+
+async def values(site: Site) -> Value:
+    """`value(name, **labels)` of one scrape; NaN for a sample that is not there."""
+    families = plain_text((await scrape(site)).text)
+    found = {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in families
+        for sample in family.samples
+    }
+    return lambda name, **labels: found.get(("scoregate_" + name, frozenset(labels.items())), math.nan)
+
+
+async def traffic(site: Site) -> None:
+    """3 scored of 10 bytes each; two failures of the model's; one nobody's; one too large."""
+    async with site.router.client() as client:
+        for _ in range(3):
+            assert (await client.post(SCORE, content=b"0123456789")).status_code == 200
+        for _ in range(2):
+            assert (await client.get(STATUS + "500")).status_code == 500
+        assert (await client.get("/elsewhere")).status_code == 404
+    async with site.router.wire() as (reader, writer):
+        writer.write(score().replace(b"Content-Length: 2", b"Content-Length: 104857601"))
+        assert (await reader.readline()).startswith(b"HTTP/1.1 413")
+
+
+async def test_after_traffic_the_counters_add_up_with_what_was_sent(site: Site) -> None:
+    await traffic(site)
+    value = await values(site)
+    assert value("requests_total", code="200", **BLUE) == 3
+    assert value("requests_total", code="500", **BLUE) == 2
+    assert value("requests_total", code="404", **NOBODY) == 1
+    assert value("requests_total", code="413", **NOBODY) == 1
+    assert value("request_bytes_total", **BLUE) == 30
+    assert value("reply_bytes_total", **BLUE) == 30 + 2 * len("the model says so")
+    assert value("retries_total", **BLUE) == value("refused_total", **BLUE) == 0
+    for histogram in ("request_seconds", "queue_wait_seconds", "overhead_seconds"):
+        assert value(f"{histogram}_count", **BLUE) == value(f"{histogram}_bucket", le="+Inf", **BLUE) == 5
+    assert value("queue_wait_seconds_sum", **BLUE) == 0, "nobody waited"
+    assert 0 < value("overhead_seconds_sum", **BLUE) < value("request_seconds_sum", **BLUE)
+    assert value("access_log_dropped_total") == 0
+
+
+async def test_the_gauges_show_who_is_served_and_who_waits(site: Site) -> None:
+    site.model.gate.clear()
+    async with site.router.client() as client:
+        first = asyncio.create_task(client.post(SCORE))
+        await site.router.until_load(inFlight=1)
+        second = asyncio.create_task(client.post(SCORE))
+        await site.router.until_load(queued=1)
+        assert (await client.post(SCORE)).status_code == 503
+        value = await values(site)
+        assert value("in_flight", **BLUE) == value("queued", **BLUE) == value("refused_total", **BLUE) == 1
+        assert [value("replicas", state=state, **BLUE) for state in ("busy", "ready", "total")] == [1, 1, 1]
+        assert value("utilization_ratio", **BLUE) == 2.0, "(1 in flight + 1 queued) / (1 replica x 1)"
+        assert value("requests_total", code="503", **BLUE) == 1
+        assert [value("connections", side=side) for side in ("client", "client_idle", "replica")] == [3, 1, 1]
+        site.model.gate.set()
+        assert [reply.status_code for reply in await asyncio.gather(first, second)] == [200, 200]
+        value = await values(site)
+        assert value("in_flight", **BLUE) == value("queued", **BLUE) == value("utilization_ratio", **BLUE) == 0
+        assert value("replicas", state="busy", **BLUE) == 0
+        assert value("queue_wait_seconds_count", **BLUE) == 3
+        assert value("queue_wait_seconds_sum", **BLUE) > 0, "one waited"
+        assert value("connections", side="client_idle") == 3
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+async def test_prometheus_own_check_finds_nothing_to_complain_about(site: Site) -> None:
+    await traffic(site)
+    text = (await scrape(site)).content
+    command = ["promtool", "check", "metrics"]
+    checked = await asyncio.to_thread(subprocess.run, command, input=text, capture_output=True, timeout=60)
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")
+
+
+async def test_openmetrics_says_the_same(site: Site) -> None:
+    await traffic(site)
+    reply = await scrape(site, "application/openmetrics-text;version=1.0.0,text/plain;q=0.5")
+    assert reply.headers["content-type"].startswith("application/openmetrics-text")
+    families = {family.name: family for family in openmetrics(reply.text)}
+    assert families["scoregate_requests"].type == "counter"
+    assert families["scoregate_request_seconds"].type == "histogram"
+    scored = [sample.value for sample in families["scoregate_requests"].samples if sample.labels["code"] == "200"]
+    assert scored == [3]
+    names = {family.name for family in plain_text((await scrape(site)).text)}
+    assert {name for name in names if name.startswith("scoregate_")} == names
+    assert set(families) == names
+
+
+class Observed:
+    """Live objects as a test makes them."""
+
+    def __init__(self, *deployments: tuple[Load, Counters, int]) -> None:
+        self.deployments = deployments
+        self.nobody = Counters()
+
+    def loads(self) -> tuple[tuple[Load, Counters, int], ...]:
+        return self.deployments
+
+    def unrouted(self) -> Counters:
+        return self.nobody
+
+    def connections(self) -> dict[str, int]:
+        return {"client": 5}
+
+    def dropped_log_lines(self) -> int:
+        return 9
+
+
+def test_families_are_made_of_live_objects_at_each_scrape() -> None:
+    load = Load(
+        endpoint="iris",
+        deployment="blue",
+        concurrency=1,
+        in_flight=4,
+        queued=3,
+        busy=2,
+        ready=5,
+        starting=1,
+        total=6,
+        refused_total=8,
+        utilization=1.5,
+        replicas={},
+    )
+    counters = Counters()
+    registry = CollectorRegistry()
+    registry.register(RouterCollector(Observed((load, counters, 7))))
+    assert registry.get_sample_value("scoregate_requests_total", {**BLUE, "code": "200"}) is None
+    counters.count(200)
+    counters.count(200)
+    expected = {"requests_total": (2, {"code": "200"}), "retries_total": (7, {}), "in_flight": (4, {})}
+    expected |= {"queued": (3, {}), "refused_total": (8, {}), "utilization_ratio": (1.5, {})}
+    for name, (value, labels) in expected.items():
+        assert registry.get_sample_value(f"scoregate_{name}", BLUE | labels) == value, name
+    assert registry.get_sample_value("scoregate_connections", {"side": "client"}) == 5
+    assert registry.get_sample_value("scoregate_access_log_dropped_total") == 9
+
+
+def test_a_value_counts_in_the_bucket_that_it_is_at_most_and_in_all_above() -> None:
+    histogram = Histogram((0.1, 1.0))
+    for value in (0.05, 0.1, 0.5, 7.0):
+        histogram.add(value)
+    histogram.add_zero()
+    assert histogram.buckets() == [("0.1", 3.0), ("1.0", 4.0), ("+Inf", 5.0)]
+    assert histogram.sum == pytest.approx(7.65)

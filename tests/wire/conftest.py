@@ -1,0 +1,33 @@
+"""A stage for each dialogue: `stage` as it comes, `open_stage` with settings of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+import uvloop
+
+from tests.wire.stage import Stage
+
+OpenStage = Callable[..., Awaitable[Stage]]
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Any]:
+    return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture
+async def open_stage() -> AsyncIterator[OpenStage]:
+    async with AsyncExitStack() as stages:
+
+        async def open_one(**settings: Any) -> Stage:
+            return await stages.enter_async_context(Stage(**settings))
+
+        yield open_one
+
+
+@pytest.fixture
+async def stage(open_stage: OpenStage) -> Stage:
+    return await open_stage()
