@@ -25,7 +25,7 @@ check: $(VENV)/.test  ## Lint, types, layers, house rules
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q tests/house
 
-bench: $(VENV)/.bench  ## Beside HAProxy, nginx, Envoy and a stock Python proxy (wants wrk, haproxy, nginx)
+bench: $(VENV)/.test  ## Beside HAProxy, nginx, Envoy and a stock Python proxy (wants wrk, haproxy, nginx)
 	$(BIN)/python -m bench $(BENCH)
 
 format: $(VENV)/.test  ## Format the code
@@ -48,9 +48,5 @@ $(VENV)/.serve: $(BIN)/python $(PINS)
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.serve
-	@$(INSTALL) --editable '.[test]'
-	@touch $@
-
-$(VENV)/.bench: $(VENV)/.test
 	@$(INSTALL) --editable '.[test,bench]'
 	@touch $@
