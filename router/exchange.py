@@ -11,7 +11,7 @@ from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from router.core.errors import BadRequest, RouterError
-from router.core.framing import FramingError, request_body
+from router.core.framing import Body, FramingError, NoBody, request_body
 from router.core.http1 import Header, RequestHead, status_line
 from router.core.replies import ReplyFraming
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Message = MutableMapping[str, Any]
 
 _HIGH_WATER_BYTES = 65_536
+_WHOLE = NoBody()
 
 
 class Exchange:
@@ -44,13 +45,14 @@ class Exchange:
         "_receive_waiter",
         "disconnected",
         "finished",
+        "rest",
         "started",
     )
 
-    def __init__(self, connection: ClientConnection, head: RequestHead) -> None:
+    def __init__(self, connection: ClientConnection, head: RequestHead, received: bytes) -> None:
+        """`received`: what came behind the head; `rest` is what of it lies behind the body."""
         self._connection = connection
         self._head = head
-        self._body = request_body(head.content_length, head.chunked)
         self._framing = ReplyFraming(head.method, is_http_10=head.is_http_10, keeps_alive=head.keep_alive)
         self._pieces: list[bytes] = []
         self._buffered_bytes = 0
@@ -62,6 +64,14 @@ class Exchange:
         self.started = False
         self.finished = False
         self.disconnected = False
+        self.rest = b""
+        if received and len(received) == head.content_length:  # most requests: head and body in one piece
+            self._body: Body = _WHOLE
+            self._pieces.append(received)
+        else:
+            self._body = request_body(head.content_length, head.chunked)
+            if received:
+                self.rest = received if self._body.done else self.feed(received)
 
     # -- called by the connection --------------------------------------------------------------------------
 

@@ -259,10 +259,8 @@ class ClientConnection(asyncio.Protocol):
             return
         self._clients.idle.pop(self, None)
         self._deadline = None
-        exchange = self._exchange = Exchange(self, head)
-        self._received = received[end:]
-        if self._received and not exchange.body_done:
-            self._received = exchange.feed(self._received)
+        exchange = self._exchange = Exchange(self, head, received[end:])
+        self._received = exchange.rest
         self._server_state.total_requests += 1
         scope = self._scope(head, arrived)
         scope[TASK] = self._task = self.loop.create_task(self._run(exchange, scope))

@@ -98,7 +98,7 @@ class Request:
             path = b"%b?%b" % (path, query)
         fields = self.fields
         self.trace = hygiene.trace_context(fields, self._digits)
-        lines = hygiene.to_replica(self.headers, fields)
+        lines = [hygiene.to_replica(self.headers, fields)]
         if b"host" not in fields:  # HTTP/1.0; the replica is asked in HTTP/1.1
             lines.append(b"host: %b\r\n" % match.route.endpoint.name.encode())
         lines.append(forwarded)

@@ -306,7 +306,11 @@ class ReplicaConnection(asyncio.Protocol):
                 self.replied_at = perf_counter()
                 self._head_bytes = b""
                 self._reusable = head.keep_alive
-                self._body = response_body(self._method, head.status, head.content_length, head.chunked)
+                body = self._body = response_body(self._method, head.status, head.content_length, head.chunked)
+                if len(data) == head.content_length and not body.done:  # most replies: head and body in one piece
+                    body.done = True
+                    self._chunks.append(data)
+                    return
         if data:
             self._take_body(data)
 

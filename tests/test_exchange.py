@@ -56,7 +56,7 @@ class Connection:
 
 def exchange(head: bytes) -> tuple[Exchange, Connection]:
     connection = Connection()
-    return Exchange(connection, parse_request_head(head, 100)), connection  # type: ignore[arg-type]
+    return Exchange(connection, parse_request_head(head, 100), b""), connection  # type: ignore[arg-type]
 
 
 def body(data: bytes, more: bool) -> dict[str, Any]:

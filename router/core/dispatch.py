@@ -38,7 +38,7 @@ class NoRoom(Exception):
 
 
 class _Seat:
-    __slots__ = ("handicap", "in_flight", "leaving", "level", "paused", "replica")
+    __slots__ = ("handicap", "in_flight", "leaving", "level", "paused", "replica", "takes_requests")
 
     def __init__(self, replica: Replica) -> None:
         self.replica = replica
@@ -47,9 +47,11 @@ class _Seat:
         self.handicap = 1
         self.paused = False
         self.leaving = False
+        self.look()
 
-    def takes_requests(self) -> bool:
-        return self.replica.ready and not self.paused and not self.leaving
+    def look(self) -> None:
+        """After any change of what it depends on."""
+        self.takes_requests = self.replica.ready and not self.paused and not self.leaving
 
 
 class Permit:
@@ -104,7 +106,7 @@ class Dispatcher:
             seat = self._least_loaded(avoid)
             if seat is not None:
                 return self._grant(seat, now, 0.0)
-        if avoid and not any(seat.takes_requests() for uid, seat in self._seats.items() if uid not in avoid):
+        if avoid and not any(seat.takes_requests for uid, seat in self._seats.items() if uid not in avoid):
             raise NoRoom
         if len(self._queue) >= self._max_queue_length:
             self.refused_total += 1
@@ -161,6 +163,7 @@ class Dispatcher:
             if replica is not None:
                 seat.replica = replica
             seat.leaving = replica is None or replica.leaving
+            seat.look()
             if replica is None and not seat.in_flight:
                 del self._seats[uid]
             else:
@@ -168,6 +171,7 @@ class Dispatcher:
         for uid, replica in present.items():
             seat = self._seats[uid] = _Seat(replica)
             seat.leaving = replica.leaving
+            seat.look()
             self._reopen(seat)
         return self._serve_queue(now)
 
@@ -195,12 +199,14 @@ class Dispatcher:
         if (seat := self._seats.get(uid)) is not None:
             self._close(seat)
             seat.paused = True
+            seat.look()
 
     def resume(self, uid: str, now: float) -> list[Ticket]:
         if (seat := self._seats.get(uid)) is None:
             return []
         self._close(seat)
         seat.paused = False
+        seat.look()
         self._reopen(seat)
         return self._serve_queue(now)
 
@@ -213,11 +219,11 @@ class Dispatcher:
     @property
     def ready(self) -> int:
         """Replicas that take requests."""
-        return sum(seat.takes_requests() for seat in self._seats.values())
+        return sum(seat.takes_requests for seat in self._seats.values())
 
     @property
     def has_ready(self) -> bool:
-        return any(seat.takes_requests() for seat in self._seats.values())
+        return any(seat.takes_requests for seat in self._seats.values())
 
     @property
     def total(self) -> int:
@@ -293,7 +299,7 @@ class Dispatcher:
         return served
 
     def _has_room(self, seat: _Seat) -> bool:
-        return seat.in_flight < self._slots and seat.takes_requests()
+        return seat.in_flight < self._slots and seat.takes_requests
 
     def _reopen(self, seat: _Seat) -> None:
         if not self._has_room(seat):

@@ -108,12 +108,19 @@ def forwarded(client: bytes, scheme: bytes, host: bytes, before: dict[bytes, byt
     )
 
 
-def to_replica(headers: list[Header], fields: dict[bytes, bytes]) -> list[bytes]:
+def to_replica(headers: list[Header], fields: dict[bytes, bytes]) -> bytes:
     """The client's header lines that go to the replica. `fields`: the same headers by name."""
     drop = _NOT_TO_REPLICA
     if fields.get(b"connection", b"").lower() not in _USUAL_CONNECTION or len(fields) != len(headers):
         drop = drop | (connection_options(headers) - {b"host"})
-    return [b"%b: %b\r\n" % header for header in headers if header[0] not in drop and header[0][:6] != b"proxy-"]
+    lines = b"".join([b"%b: %b\r\n" % header for header in headers if header[0] not in drop])
+    if b"proxy-" in lines:
+        return b"".join([b"%b: %b\r\n" % header for header in headers if _crosses(header[0], drop)])
+    return lines
+
+
+def _crosses(name: bytes, drop: frozenset[bytes] | set[bytes]) -> bool:
+    return name not in drop and not name.startswith(b"proxy-")
 
 
 def to_client(headers: list[Header]) -> list[Header]:

@@ -16,7 +16,7 @@ from tests.core.dispatch_machine import DispatchMachine
 
 class OneTooMany(Dispatcher):
     def _has_room(self, seat: _Seat) -> bool:
-        return seat.in_flight <= self._slots and seat.takes_requests()
+        return seat.in_flight <= self._slots and seat.takes_requests
 
 
 class RoomInTheLeaving(Dispatcher):

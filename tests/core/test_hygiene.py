@@ -58,7 +58,7 @@ def named_in_connection(headers: list[Header]) -> set[bytes]:
 
 
 def replica_lines(headers: list[Header]) -> list[Header]:
-    lines = b"".join(to_replica(headers, dict(headers))).split(b"\r\n")
+    lines = to_replica(headers, dict(headers)).split(b"\r\n")
     assert lines.pop() == b""
     return [(name, value) for name, _, value in (line.partition(b": ") for line in lines)]
 
