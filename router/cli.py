@@ -132,9 +132,7 @@ def up(file: Path, **options: Any) -> None:
     argv = [sys.executable, "-m", "router", "router", "--platform", "local"]
     for name, value in options.items():
         argv += ["--" + name.replace("_", "-"), str(value)]
-    host = f"[{options['host']}]" if ":" in options["host"] else options["host"]
-    urls = [f"http://{host}:{options[port]}" for port in ("port", "admin_port")]
-    sys.exit(asyncio.run(run_up(file, options["state_dir"], argv, urls[0], urls[1], _console)))
+    sys.exit(asyncio.run(run_up(file, options["state_dir"], argv, _console)))
 
 
 @main.command()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,7 +23,7 @@ from router.platforms import PlatformError
 from router.platforms.keys import KeyStore
 from router.platforms.local.group import ProcessGroup
 from router.platforms.local.race import first
-from router.platforms.local.state import StateDirectory
+from router.platforms.local.state import RouterPlace, StateDirectory
 from router.platforms.local.supervisor import Supervisor
 
 ROUTER_GRACE_S = 30.0
@@ -30,9 +31,7 @@ ROUTER_GRACE_S = 30.0
 READY_POLL_S = 0.1
 
 
-async def up(
-    file: Path, state_dir: Path, router_argv: list[str], public_url: str, admin_url: str, console: Console
-) -> int:
+async def up(file: Path, state_dir: Path, router_argv: list[str], console: Console) -> int:
     """Run it all until SIGINT or SIGTERM: 0 after a clean stop, 1 when the start or the router failed."""
     state = StateDirectory(state_dir)
     try:
@@ -44,7 +43,7 @@ async def up(
                 return await first(
                     _stopped(interrupts, console),
                     _router_died(router, console),
-                    _run(supervisor, file, public_url, admin_url, console),
+                    _run(supervisor, file, console),
                 )
     except PlatformError as error:
         console.print(Text(str(error)), soft_wrap=True)
@@ -80,10 +79,12 @@ class RouterProcess:
 
     def __init__(self, argv: list[str], state: StateDirectory, interrupts: Interrupts) -> None:
         self.log = state.log_of_router()
+        self._state = state
         self._argv = argv
         self._interrupts = interrupts
 
     async def __aenter__(self) -> Self:
+        self._state.remove_router()  # of an earlier run
         self._group = await ProcessGroup.start(
             self._argv, log=self.log, grace_s=ROUTER_GRACE_S, cwd=Path.cwd(), env=os.environ
         )
@@ -115,26 +116,26 @@ async def _router_died(router: RouterProcess, console: Console) -> int:
     return 1
 
 
-async def _run(supervisor: Supervisor, file: Path, public_url: str, admin_url: str, console: Console) -> int:
+async def _run(supervisor: Supervisor, file: Path, console: Console) -> int:
     """Never returns: what runs goes on until something else ends."""
     await terminal.show_start(supervisor, console)
-    await _until_ready(admin_url)
+    place = await _ready_place(supervisor.state)
     store = KeyStore(supervisor.state.path)
     keys = {e.name: store.read(e.name) for e in supervisor.endpoints if e.auth_mode == "key"}
     text = terminal.summary(
-        supervisor.endpoints, keys, public_url, admin_url, terminal.sample_body(file), supervisor.state.logs
+        supervisor.endpoints, keys, place.public, place.admin, terminal.sample_body(file), supervisor.state.logs
     )
     console.print(Text(f"\n{text}\n"), soft_wrap=True)
     forever: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     return await forever
 
 
-async def _until_ready(admin_url: str) -> None:
+async def _ready_place(state: StateDirectory) -> RouterPlace:
+    """Where the router listens, once it is ready. It says so itself: a port may have been 0, or another's."""
     async with httpx.AsyncClient(trust_env=False) as client:
         while True:
-            try:
-                if (await client.get(f"{admin_url}/readyz")).status_code == 200:
-                    return
-            except httpx.TransportError:
-                pass  # it doesn't listen yet
+            place = state.read_router()
+            with suppress(httpx.TransportError):
+                if place is not None and (await client.get(f"{place.admin}/readyz")).status_code == 200:
+                    return place
             await asyncio.sleep(READY_POLL_S)

@@ -23,8 +23,7 @@ from rich.console import Console
 from router.up import up
 folder, port = Path(sys.argv[1]), sys.argv[2]
 router = [sys.executable, str(folder / "front.py"), port]
-url = f"http://127.0.0.1:{port}"
-raise SystemExit(asyncio.run(up(folder / "endpoints.yaml", folder / "state", router, url, url, Console())))
+raise SystemExit(asyncio.run(up(folder / "endpoints.yaml", folder / "state", router, Console())))
 """
 SERVER = """
 import http.server, os, signal, sys
@@ -38,6 +37,11 @@ class Answer(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_): pass
 if "stubborn" in os.environ: signal.signal(signal.SIGTERM, signal.SIG_IGN)
 http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Answer).serve_forever()
+"""
+FRONT = """
+import json, os, sys
+url = f"http://127.0.0.1:{sys.argv[1]}"
+with open("state/router.json", "w") as file: json.dump({"admin": url, "public": url, "pid": os.getpid()}, file)
 """
 ENDPOINTS = {
     "apiVersion": "scoregate.io/v1",
@@ -85,7 +89,7 @@ class Run:
 
 @asynccontextmanager
 async def running(folder: Path, **env: str) -> AsyncIterator[Run]:
-    (folder / "front.py").write_text(SERVER)
+    (folder / "front.py").write_text(FRONT + SERVER)
     (folder / "server.py").write_text(SERVER)
     if not (folder / "endpoints.yaml").exists():
         (folder / "endpoints.yaml").write_text(json.dumps(ENDPOINTS))
