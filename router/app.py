@@ -48,6 +48,11 @@ CANCELS = "scoregate.cancels"
 INFORMATIONAL = "scoregate.informational"
 """ASGI extension: the server sends 1xx replies, as `{"type": "scoregate.informational", "status", "headers"}`."""
 
+_BODY_WITHIN_S = 30.0
+"""Under a server with no limit of its own: the wait for a piece of a body."""
+_KEPT_BODY_BYTES = 65_536
+"""So much of a body is kept until the reply begins, to be sent again if that is safe."""
+
 _log = logging.getLogger("scoregate.router")
 
 
@@ -103,8 +108,8 @@ class Router:
         tried: frozenset[str] = frozenset()
         while True:  # 6-11, again on another replica only where that is safe
             try:
-                await self._attempt(request, match, live, head, tried, receive, send)
-                return
+                last_piece = await self._attempt(request, match, live, head, tried, receive, send)
+                break
             except RouterError as error:
                 if isinstance(error, Unavailable) and request.error is not None:
                     raise request.error from None  # no other replica had room: the first failure is the news
@@ -112,6 +117,9 @@ class Router:
                     raise
                 request.error = error
                 tried |= {request.replica_uid}
+                if request.upload is not None:
+                    await asyncio.wait((request.upload,))
+        await send({"type": "http.response.body", "body": last_piece, "more_body": False})
 
     async def _attempt(
         self,
@@ -122,7 +130,8 @@ class Router:
         tried: frozenset[str],
         receive: Receive,
         send: Send,
-    ) -> None:
+    ) -> bytes:
+        """All but the last piece of the reply is sent; that is returned, for which no replica is needed any more."""
         admission = live.admission
         slot: Permit | Ticket = admission.acquire(tried)  # 6
         permit = slot if isinstance(slot, Permit) else await admission.wait(slot)
@@ -132,10 +141,16 @@ class Router:
             request.attempts += 1
             if request.first_body is None:
                 await _read_first(request, receive)
-            connection = await self._upstream.connect(permit.replica)  # 7
-            await _exchange(request, match, live, connection, head, receive, send)  # 8, 9
+            timeout_ms = live.noun.request.request_timeout_ms
+            if request.deadline is None:
+                request.deadline = permit.granted_at + timeout_ms / 1000
+            connection = await self._upstream.connect(permit.replica, request.deadline, timeout_ms)  # 7
+            owner = request.scope.get(TASK) or asyncio.current_task()
+            connection.begin(request.method, request.deadline, timeout_ms, owner)
+            last_piece = await _exchange(request, match, connection, owner, head, receive, send)  # 8, 9
             request.error = None
             admission.succeeded(permit)
+            return last_piece
         except RouterError as error:
             if error.source == "replica":
                 admission.failed(permit, error)
@@ -158,7 +173,8 @@ class Router:
         if error is not None:
             request.status = error.status
         if live is None:
-            self._fleet.unrouted.count(request.status)
+            name = "" if request.endpoint is None else request.endpoint.name
+            self._fleet.unrouted[name].count(request.status)
         else:
             counters = live.counters
             counters.count(request.status)
@@ -198,16 +214,14 @@ def _counted(request: Request, event: Message) -> bytes:
 async def _exchange(
     request: Request,
     match: Match,
-    live: LiveDeployment,
     connection: ReplicaConnection,
+    owner: asyncio.Task[Any] | None,
     head: bytes,
     receive: Receive,
     send: Send,
-) -> None:
-    """Send the request over the connection and its reply to the client, both as they come."""
+) -> bytes:
+    """Send the request over the connection and its reply to the client, both as they come; returns the last piece."""
     upload: asyncio.Task[None] | None = None
-    owner = request.scope.get(TASK) or asyncio.current_task()
-    connection.begin(request.method, live.noun.request.request_timeout_ms, owner)
     first = request.first_body or b""
     try:
         framing = request.framing()
@@ -215,8 +229,7 @@ async def _exchange(
         connection.write(b"%b%b%b" % (head, framing, _chunk(first) if is_chunked else first))
         sent_at = perf_counter()
         if request.has_more_body:
-            request.is_streamed = True
-            upload = asyncio.create_task(_upload(request, connection, is_chunked, receive))
+            upload = request.upload = asyncio.create_task(_upload(request, connection, is_chunked, receive))
         reply = await connection.next_head()
         while reply.status < 200:
             if reply.status != 100 and INFORMATIONAL in request.scope.get("extensions", ()):
@@ -224,10 +237,12 @@ async def _exchange(
             reply = await connection.next_head()
         if match.swagger and reply.status == 404:
             raise SwaggerNotFound
-        await _relay(request, connection, reply, send)
-        request.overhead_s += max(0.0, sent_at - request.arrived - request.waited_s)
+        last_piece = await _relay(request, connection, reply, send)
+        if request.attempts == 1:
+            request.overhead_s += max(0.0, sent_at - request.arrived - request.waited_s)
+        return last_piece
     except asyncio.CancelledError:
-        if connection.failure is None or owner is None or owner.uncancel():
+        if not connection.has_cancelled or connection.failure is None or owner is None or owner.uncancel():
             raise
         raise _blamed(request, connection.failure) from None
     except RequestTimeout as error:
@@ -239,14 +254,15 @@ async def _exchange(
 
 
 def _blamed(request: Request, failure: RouterError) -> RouterError:
-    """A deadline that passed while the client owed us its body is the client's."""
+    """A deadline that passed while the client owed us its body, or did not take its reply, is the client's."""
     if isinstance(failure, RequestTimeout) and request.awaits_client:
-        return ClientTooSlow("The request body had not come when the request's time was over.")
+        what = "The reply had not been taken" if request.started else "The request body had not come"
+        return ClientTooSlow(f"{what} when the request's time was over.")
     return failure
 
 
-async def _relay(request: Request, connection: ReplicaConnection, reply: ResponseHead, send: Send) -> None:
-    """The replica's reply to the client: a whole one in one piece, a stream as it comes."""
+async def _relay(request: Request, connection: ReplicaConnection, reply: ResponseHead, send: Send) -> bytes:
+    """The replica's reply to the client, as it comes, but for its last piece, which is returned."""
     headers = hygiene.to_client(reply.headers)
     headers += request.own_reply_headers()
     request.status = reply.status
@@ -256,11 +272,13 @@ async def _relay(request: Request, connection: ReplicaConnection, reply: Respons
     chunk = connection.take()
     while not connection.whole:
         request.reply_bytes += len(chunk)
+        request.awaits_client = True
         await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        request.awaits_client = False
         chunk = await connection.read()
     chunk += connection.take()
     request.reply_bytes += len(chunk)
-    await send({"type": "http.response.body", "body": chunk, "more_body": False})
+    return chunk
 
 
 async def _upload(request: Request, connection: ReplicaConnection, is_chunked: bool, receive: Receive) -> None:
@@ -274,6 +292,10 @@ async def _upload(request: Request, connection: ReplicaConnection, is_chunked: b
             if event["type"] == "http.disconnect":
                 raise ClientGone
             piece = _counted(request, event)
+            if request.body_bytes <= _KEPT_BODY_BYTES:
+                request.first_body = (request.first_body or b"") + piece
+            else:
+                request.is_streamed = True
             if is_chunked:
                 piece = _chunk(piece) if request.has_more_body else _chunk(piece) + b"0\r\n\r\n"
             connection.write(piece)
@@ -311,23 +333,33 @@ async def _cancelling(
     """
     task = asyncio.current_task()
     events: asyncio.Queue[Message] = asyncio.Queue(1)
-    has_left = False
+    has_left = is_over = False
 
     async def read_ahead() -> None:
         nonlocal has_left
-        while (event := await receive())["type"] != "http.disconnect":
-            await events.put(event)
-        has_left = True
-        if task is not None:
-            task.cancel()
+        try:
+            while (event := await receive())["type"] != "http.disconnect":
+                await events.put(event)
+        finally:  # also when the server's `receive` fails: no more will come
+            has_left = True
+            if task is not None and not is_over:
+                task.cancel()
+
+    async def next_event() -> Message:
+        try:
+            async with asyncio.timeout(_BODY_WITHIN_S):
+                return await events.get()
+        except TimeoutError:
+            raise ClientTooSlow(f"Nothing of the request body came for {_BODY_WITHIN_S:g} s.") from None
 
     full = {"scheme": "http", "query_string": b"", **scope}
     full["headers"] = [(name, value) for name, value in scope.get("headers", ())]
     reader = asyncio.create_task(read_ahead())
     try:
-        await serve(full, events.get, send)
+        await serve(full, next_event, send)
     except asyncio.CancelledError:
         if not has_left or task is None or task.uncancel():
             raise  # somebody else's cancelling
     finally:
+        is_over = True
         reader.cancel()

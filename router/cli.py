@@ -37,6 +37,8 @@ from router.up import up as run_up
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _console = Console()
+_ROUTER_END_S = 10.0
+"""For what a router does once its last request is over or cut."""
 
 
 class Failing(click.Group):
@@ -128,11 +130,12 @@ def up(file: Path, **options: Any) -> None:
     """Run the endpoints in FILE on this machine: a supervisor, the replicas, the router. Ctrl-C stops all of it."""
     if options["access_log"] == "-":
         options["access_log"] = str(StateDirectory(options["state_dir"]).logs.with_name("access.log"))
-    _config(platform="local", **options)  # a wrong option is told here, not in the router's log
+    config = _config(platform="local", **options)  # a wrong option is told here, not in the router's log
     argv = [sys.executable, "-m", "router", "router", "--platform", "local"]
     for name, value in options.items():
         argv += ["--" + name.replace("_", "-"), str(value)]
-    sys.exit(asyncio.run(run_up(file, options["state_dir"], argv, _console)))
+    grace_s = (config.drain_grace_ms + config.drain_timeout_ms) / 1000 + _ROUTER_END_S
+    sys.exit(asyncio.run(run_up(file, config.state_dir, argv, grace_s, _console)))
 
 
 @main.command()

@@ -75,7 +75,8 @@ class Fleet:
         self.table = RouteTable()
         self.live: dict[str, LiveDeployment] = {}
         self._leaving: set[str] = set()
-        self.unrouted = Counters()
+        self.unrouted: dict[str, Counters] = defaultdict(Counters)
+        """Requests that ended before a deployment was chosen, by endpoint name; "" where not even that was known."""
         self.has_snapshot = False
 
     def follow(self, snapshot: Snapshot) -> None:

@@ -7,7 +7,7 @@ live dispatchers and connections, only when it scrapes.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import Protocol
 
@@ -87,8 +87,8 @@ class Observed(Protocol):
     def loads(self) -> Iterable[tuple[Load, Counters, int]]:
         """Each deployment's load, counters, and retries so far."""
 
-    def unrouted(self) -> Counters:
-        """Requests that ended before a deployment was known."""
+    def unrouted(self) -> Mapping[str, Counters]:
+        """Requests that ended before a deployment was chosen, by endpoint name."""
 
     def connections(self) -> dict[str, int]:
         """Open connections, by side (`client`, `client_idle`, `replica`)."""
@@ -120,7 +120,9 @@ class RouterCollector(Collector):
 _LABELS = ["endpoint", "deployment"]
 
 
-def _request_families(deployments: list[tuple[Load, Counters, int]], unrouted: Counters) -> Iterator[Metric]:
+def _request_families(
+    deployments: list[tuple[Load, Counters, int]], unrouted: Mapping[str, Counters]
+) -> Iterator[Metric]:
     requests = CounterMetricFamily(
         "scoregate_requests", "Requests by status code; 499: the client left.", labels=[*_LABELS, "code"]
     )
@@ -134,8 +136,9 @@ def _request_families(deployments: list[tuple[Load, Counters, int]], unrouted: C
         "The router's own time with a request, without the queue.",
         labels=_LABELS,
     )
-    for status, count in sorted(unrouted.requests.items()):
-        requests.add_metric(["", "", str(status)], count)
+    for endpoint, ended in unrouted.items():
+        for status, count in sorted(ended.requests.items()):
+            requests.add_metric([endpoint, "", str(status)], count)
     for load, counters, retried in deployments:
         labels = [load.endpoint, load.deployment]
         for status, count in sorted(counters.requests.items()):

@@ -4,7 +4,7 @@ I/O: one connection of a client, as a protocol class for uvicorn (`uvicorn.Confi
 head under limits, runs the ASGI app with it as one task, and reads the next request only when that task has ended.
 What breaks HTTP/1.1 or a limit is answered here, before any app is called.
 
-Theory: a connection is reading a head (`_exchange` is None), serving (`_exchange` and `_task` are set), or closing
+Theory: a connection is reading a head (`_exchange` is None), serving (`_exchange` and `task` are set), or closing
 (`_is_closing`: what still comes is read and dropped for a while, so that the client can read its last reply; RFC 9112
 9.6). One timer serves all its deadlines: when it fires, it looks whether the deadline has moved on since.
 """
@@ -16,7 +16,6 @@ import logging
 import select
 import socket
 import struct
-from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 from time import perf_counter
@@ -26,7 +25,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from router.app import CANCELS, INFORMATIONAL, TASK
-from router.config import Limits
+from router.clients import Clients
 from router.core.errors import ClientTooSlow, HeadTooLarge, RouterError, TooManyConnections
 from router.core.http1 import RequestHead, parse_request_head, status_line
 from router.core.replies import error_reply
@@ -42,20 +41,9 @@ _ASGI = {"version": "3.0", "spec_version": "2.4"}
 _log = logging.getLogger("scoregate.router")
 
 
-class Clients:
-    """All connections of clients, and what they may take."""
-
-    def __init__(self, limits: Limits, on_refusal: Callable[[RouterError, str], bytes]) -> None:
-        """`on_refusal`: told of each request that no app saw, and the client's address; returns an id for the reply."""
-        self.limits = limits
-        self.on_refusal = on_refusal
-        self.count = 0
-        self.idle: OrderedDict[ClientConnection, None] = OrderedDict()
-        self.is_draining = False
-
-    def protocol(self) -> Callable[..., asyncio.Protocol]:
-        """For `uvicorn.Config(http=...)`."""
-        return partial(ClientConnection, clients=self)
+def protocol_of(clients: Clients) -> Callable[..., asyncio.Protocol]:
+    """For `uvicorn.Config(http=...)`: makes a connection of these clients."""
+    return partial(ClientConnection, clients=clients)
 
 
 class ClientConnection(asyncio.Protocol):
@@ -79,7 +67,7 @@ class ClientConnection(asyncio.Protocol):
         self._server_state = server_state
         self._received = b""
         self._exchange: Exchange | None = None
-        self._task: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[None] | None = None
         self._is_closing = False
         self._is_reading_paused = False
         self._writable: asyncio.Future[None] | None = None
@@ -97,7 +85,7 @@ class ClientConnection(asyncio.Protocol):
         self.transport.set_write_buffer_limits(high=_WRITE_HIGH_WATER_BYTES)
         self._server_state.connections.add(self)  # type: ignore[arg-type]  # it lists its own classes
         clients = self._clients
-        clients.count += 1
+        clients.open.add(self)
         peer = transport.get_extra_info("peername")
         local = transport.get_extra_info("sockname")
         self._client = peer[:2] if isinstance(peer, tuple) else None
@@ -130,7 +118,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_closing = True
-        self._clients.count -= 1
+        self._clients.open.discard(self)
         self._clients.idle.pop(self, None)
         self._server_state.connections.discard(self)
         for timer in (self._timer, self._stall_timer, self._hang_up_timer, self._linger_timer):
@@ -139,8 +127,8 @@ class ClientConnection(asyncio.Protocol):
         if self._exchange is not None:
             self._exchange.disconnect()
         self.resume_writing()
-        if self._task is not None:
-            self._task.cancel()
+        if self.task is not None:
+            self.task.cancel()
 
     def pause_writing(self) -> None:
         self._writable = self.loop.create_future()
@@ -200,7 +188,7 @@ class ClientConnection(asyncio.Protocol):
             self._stall_timer.cancel()
             self._stall_timer = None
         if unread_bytes is not None and left_bytes >= unread_bytes:
-            self._cut()
+            self.cut()
         elif left_bytes:
             idle_s = self.limits.body_idle_timeout_ms / 1000
             self._stall_timer = self.loop.call_later(idle_s, self._cut_unless_it_reads, left_bytes)
@@ -263,7 +251,7 @@ class ClientConnection(asyncio.Protocol):
         self._received = exchange.rest
         self._server_state.total_requests += 1
         scope = self._scope(head, arrived)
-        scope[TASK] = self._task = self.loop.create_task(self._run(exchange, scope))
+        scope[TASK] = self.task = self.loop.create_task(self._run(exchange, scope))
 
     def _expect_rest_of_head(self) -> None:
         """From its first byte, a head has its time, whatever trickles in."""
@@ -298,7 +286,7 @@ class ClientConnection(asyncio.Protocol):
         except Exception:
             _log.exception("the app failed outside of its own error handling")
         finally:
-            self._task = None
+            self.task = None
             self._end(exchange)
 
     def _end(self, exchange: Exchange) -> None:
@@ -307,7 +295,7 @@ class ClientConnection(asyncio.Protocol):
         if self._is_closing:
             return
         if not exchange.finished:
-            self._cut()
+            self.cut()
         elif not exchange.body_done:
             self._linger()
         elif not exchange.keeps_alive:
@@ -320,7 +308,7 @@ class ClientConnection(asyncio.Protocol):
             else:
                 self._idle()
 
-    def _cut(self) -> None:
+    def cut(self) -> None:
         """A reply cut short must not look whole: the client sees a reset, not an end that could be its own."""
         self._is_closing = True
         reset = struct.pack("ii", 1, 0)  # SO_LINGER, no time

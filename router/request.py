@@ -6,6 +6,7 @@ access log.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import MutableMapping
 from time import perf_counter
@@ -50,10 +51,14 @@ class Request:
     trace: bytes = b""
     replica_uid = ""
     first_body: bytes | None = None
-    """The first piece of the body; None until it was asked for."""
+    """What has come of the body, while that is little; None until it was asked for."""
     has_more_body = False
     is_streamed = False
-    """Pieces of the body beyond the first went to a replica, and are gone."""
+    """More of the body went to a replica than is kept: it can't be sent again."""
+    upload: asyncio.Task[None] | None = None
+    """Sends what of the body has not come with its first piece."""
+    deadline: float | None = None
+    """The event loop's time at which `requestTimeoutMs` is over; set with the first slot."""
     body_bytes = 0
     reply_bytes = 0
     attempts = 0
@@ -76,12 +81,12 @@ class Request:
         self.headers: list[Header] = scope["headers"]
         self.fields = fields = hygiene.by_name(self.headers)
         length = fields.get(b"content-length")
-        self.declared_bytes = None if length is None else int(length)
+        self.declared_bytes = int(length) if length is not None and length.isdigit() else None
         """The body's length as `Content-Length` says."""
         self.request_id = hygiene.request_id(fields.get(b"x-request-id"), digits)
         given = fields.get(b"x-ms-client-request-id")
         if given is not None:
-            self.client_request_id = hygiene.client_request_id(given)
+            self.client_request_id = hygiene.client_request_id(given) or None
         self._digits = digits
 
     @property

@@ -8,11 +8,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import math
 import os
+import resource
 import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 
 import uvicorn
 from prometheus_client import CollectorRegistry
@@ -21,7 +24,8 @@ from starlette.types import ASGIApp
 from router.accesslog import AccessLog
 from router.admin import admin_app
 from router.app import Router
-from router.config import ConfigError, RouterConfig
+from router.clients import Clients
+from router.config import ConfigError, Limits, RouterConfig
 from router.core.errors import RouterError
 from router.core.hygiene import request_id
 from router.core.model import Load
@@ -30,12 +34,14 @@ from router.forwarding import Forwarding
 from router.metrics import Counters, RouterCollector
 from router.platforms import Platform
 from router.platforms.local.state import RouterPlace, StateDirectory
-from router.protocol import Clients
+from router.protocol import protocol_of
 from router.records import refusal_record
 from router.request import RandomDigits
 from router.upstream import Upstream
 
 _BACKLOG = 4_096
+_FILES_BESIDE = 64
+"""Open files that are no connection of a request: logs, listeners, probes, state."""
 _DRAIN_LOOK_S = 0.05
 
 _log = logging.getLogger("scoregate.router")
@@ -48,9 +54,11 @@ class Listener(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         yield
 
-    async def until_started(self) -> None:
-        while not self.started:  # noqa: ASYNC110 - uvicorn sets a flag, and has no event to wait for
-            await asyncio.sleep(0.005)
+    async def until_started(self, serving: asyncio.Task[None]) -> None:
+        while not self.started:
+            if serving.done():
+                serving.result()
+            await asyncio.sleep(0.005)  # uvicorn sets a flag, and has no event to wait for
 
 
 class RouterServer:
@@ -62,7 +70,7 @@ class RouterServer:
         self._upstream = Upstream(connect_timeout_ms=config.connect_timeout_ms, idle_ms=config.replica_idle_ms)
         self._fleet = Fleet(self._upstream)
         self._access_log = _opened(config.access_log)
-        self._clients = Clients(config.limits, self._refused)
+        self._clients = Clients(_within_files(config.limits), self._refused)
         self._digits = RandomDigits()
         self._stop = asyncio.Event()
         forwarding = Forwarding(config.trusted_proxies)
@@ -77,8 +85,9 @@ class RouterServer:
         ):
             registry = CollectorRegistry()
             registry.register(RouterCollector(self))
-            listener = self._listener(self._app, http=self._clients.protocol())
-            admin_listener = self._listener(admin_app(self, registry), http="h11")
+            patience_s = math.ceil(config.drain_timeout_ms / 1000)
+            listener = _listener(self._app, protocol_of(self._clients), patience_s)
+            admin_listener = _listener(admin_app(self, registry), "h11", 1)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._stop.set)
@@ -87,19 +96,18 @@ class RouterServer:
             serving = asyncio.create_task(listener.serve([public]))
             administering = asyncio.create_task(admin_listener.serve([admin]))
             try:
-                await listener.until_started()
-                await admin_listener.until_started()
+                await listener.until_started(serving)
+                await admin_listener.until_started(administering)
                 self._announce(public, admin)
                 _calm_gc()
                 await self._wait_for_stop(following)
                 await self._drain(listener, serving)
             finally:
-                admin_listener.should_exit = True
-                await administering
-                for task in (following, reporting, serving):
-                    task.cancel()
-                    with suppress(asyncio.CancelledError):
-                        await task
+                admin_listener.should_exit = listener.should_exit = True
+                following.cancel()
+                reporting.cancel()
+                await asyncio.gather(following, reporting, serving, administering, return_exceptions=True)
+                await self._clients.cut()
                 self._upstream.close()
                 if self._access_log is not None:
                     self._access_log.close()
@@ -118,7 +126,7 @@ class RouterServer:
         for live in self._fleet.live.values():
             yield live.load(), live.counters, live.budget.retries_total
 
-    def unrouted(self) -> Counters:
+    def unrouted(self) -> Mapping[str, Counters]:
         return self._fleet.unrouted
 
     def connections(self) -> dict[str, int]:
@@ -133,27 +141,10 @@ class RouterServer:
 
     # -- inside --------------------------------------------------------------------------------------------
 
-    def _listener(self, app: ASGIApp, http: object) -> Listener:
-        return Listener(
-            uvicorn.Config(
-                app,
-                http=http,  # type: ignore[arg-type]  # it takes any callable that makes a protocol
-                ws="none",
-                lifespan="off",
-                interface="asgi3",
-                proxy_headers=False,
-                server_header=False,
-                access_log=False,
-                log_config=None,
-                backlog=_BACKLOG,
-                timeout_graceful_shutdown=max(1, self._config.drain_timeout_ms // 1000),
-            )
-        )
-
     def _refused(self, error: RouterError, client: str) -> bytes:
         """A request that broke HTTP or a limit before the app saw it."""
         name = request_id(None, self._digits.take())
-        self._fleet.unrouted.count(error.status)
+        self._fleet.unrouted[""].count(error.status)
         if self._access_log is not None:
             self._access_log.append(refusal_record(error, client, name))
         return name
@@ -168,9 +159,13 @@ class RouterServer:
         while True:
             self._fleet.forget_retired()
             drained = self._fleet.drained()
+            told &= drained
             for uid in drained - told:
-                await self._platform.drained(uid)
-            told = drained
+                try:
+                    await self._platform.drained(uid)
+                    told.add(uid)
+                except Exception:  # it is told again: a replica must not wait for ever because a disk was full once
+                    _log.exception("can't report that %s has drained; trying again", uid)
             await asyncio.sleep(_DRAIN_LOOK_S)
 
     async def _wait_for_stop(self, following: asyncio.Task[None]) -> None:
@@ -199,6 +194,44 @@ class RouterServer:
         place = RouterPlace(admin=_url(admin), public=_url(public), pid=os.getpid())
         StateDirectory(self._config.state_dir).write_router(place)
         _log.info("scoring on %s, internal on %s", place.public, place.admin)
+
+
+def _listener(app: ASGIApp, http: object, patience_s: int) -> Listener:
+    """`patience_s`: for requests in flight, once it shall end."""
+    return Listener(
+        uvicorn.Config(
+            app,
+            http=http,  # type: ignore[arg-type]  # it takes any callable that makes a protocol
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            proxy_headers=False,
+            server_header=False,
+            access_log=False,
+            log_config=None,
+            backlog=_BACKLOG,
+            timeout_graceful_shutdown=patience_s,
+        )
+    )
+
+
+def _within_files(limits: Limits) -> Limits:
+    """Every connection is an open file, and a request has two: no more clients than the system gives files for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * limits.max_connections + _FILES_BESIDE
+    files = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft < files:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    most = max(1, (max(soft, files) - _FILES_BESIDE) // 2)
+    if most >= limits.max_connections:
+        return limits
+    _log.warning(
+        "max_connections is %d, but open files are limited to %d: %d connections are taken (see ulimit -n)",
+        limits.max_connections,
+        max(soft, files),
+        most,
+    )
+    return replace(limits, max_connections=most)
 
 
 def _opened(where: str) -> AccessLog | None:

@@ -26,19 +26,20 @@ from router.platforms.local.race import first
 from router.platforms.local.state import RouterPlace, StateDirectory
 from router.platforms.local.supervisor import Supervisor
 
-ROUTER_GRACE_S = 30.0
-"""For the router's requests in flight after SIGTERM; a second Ctrl-C ends it at once."""
 READY_POLL_S = 0.1
 
 
-async def up(file: Path, state_dir: Path, router_argv: list[str], console: Console) -> int:
-    """Run it all until SIGINT or SIGTERM: 0 after a clean stop, 1 when the start or the router failed."""
+async def up(file: Path, state_dir: Path, router_argv: list[str], router_grace_s: float, console: Console) -> int:
+    """Run it all until SIGINT or SIGTERM: 0 after a clean stop, 1 when the start or the router failed.
+
+    `router_grace_s`: for the router's end after SIGTERM, its requests in flight included.
+    """
     state = StateDirectory(state_dir)
     try:
         with Interrupts() as interrupts:
             async with (
                 Supervisor(file, state) as supervisor,
-                RouterProcess(router_argv, state, interrupts) as router,
+                RouterProcess(router_argv, router_grace_s, state, interrupts) as router,
             ):
                 return await first(
                     _stopped(interrupts, console),
@@ -77,17 +78,17 @@ class Interrupts:
 class RouterProcess:
     """The router as a child. On exit it gets SIGTERM, drains, and is gone."""
 
-    def __init__(self, argv: list[str], state: StateDirectory, interrupts: Interrupts) -> None:
+    def __init__(self, argv: list[str], grace_s: float, state: StateDirectory, interrupts: Interrupts) -> None:
         self.log = state.log_of_router()
         self._state = state
         self._argv = argv
+        self._grace_s = grace_s
         self._interrupts = interrupts
 
     async def __aenter__(self) -> Self:
         self._state.remove_router()  # of an earlier run
-        self._group = await ProcessGroup.start(
-            self._argv, log=self.log, grace_s=ROUTER_GRACE_S, cwd=Path.cwd(), env=os.environ
-        )
+        env = {name: value for name, value in os.environ.items() if name != "SCOREGATE_FILE"}  # of a static router
+        self._group = await ProcessGroup.start(self._argv, log=self.log, grace_s=self._grace_s, cwd=Path.cwd(), env=env)
         return self
 
     async def wait(self) -> int:

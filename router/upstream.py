@@ -8,6 +8,7 @@ closing, and not one byte came behind it.
 from __future__ import annotations
 
 import asyncio
+import errno
 import select
 from collections.abc import Iterable
 from time import perf_counter
@@ -19,6 +20,7 @@ from router.core.errors import (
     ReplicaUnreachable,
     RequestTimeout,
     RouterError,
+    Unavailable,
 )
 from router.core.framing import Body, FramingError, UntilCloseBody, response_body
 from router.core.http1 import ResponseHead, parse_response_head
@@ -47,23 +49,31 @@ class Upstream:
             for connection in self._idle.pop(uid):
                 connection.close()
 
-    async def connect(self, replica: Replica) -> ReplicaConnection:
-        """A connection with nothing on it. Raises ReplicaUnreachable."""
+    async def connect(self, replica: Replica, deadline: float, timeout_ms: int) -> ReplicaConnection:
+        """A connection with nothing on it, before the loop's time `deadline`, which ends the request's `timeout_ms`.
+
+        Raises ReplicaUnreachable, RequestTimeout; Unavailable when the router itself has no file left for it.
+        """
         while idle := self._idle.get(replica.uid):
             connection = idle.pop()
             if connection.is_quiet() and connection.port == replica.port:
                 return connection
             connection.close()
+        give_up = self._loop.time() + self._connect_timeout_s
         try:
-            async with asyncio.timeout(self._connect_timeout_s):
+            async with asyncio.timeout_at(min(give_up, deadline)):
                 _, protocol = await self._loop.create_connection(
                     lambda: ReplicaConnection(self, replica), replica.host, replica.port
                 )
         except TimeoutError:
+            if deadline < give_up:
+                raise RequestTimeout(timeout_ms) from None
             raise ReplicaUnreachable(
                 f"Replica {replica.uid} took no connection within {self._connect_timeout_s:g} s."
             ) from None
         except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise Unavailable("The router has too many connections to open another one.") from None
             reason = error.strerror or type(error).__name__
             raise ReplicaUnreachable(f"Replica {replica.uid} took no connection: {reason}.") from None
         return protocol
@@ -144,17 +154,18 @@ class ReplicaConnection(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._owner: asyncio.Task[Any] | None = None
         self.failure: RouterError | None = None
+        self.has_cancelled = False
         self.replied_at = 0.0
 
     # -- one request, called by the app --------------------------------------------------------------------
 
-    def begin(self, method: str, timeout_ms: int, owner: asyncio.Task[Any] | None) -> None:
-        """The request has `timeout_ms` from now to the last byte of its reply; `owner` is the task that serves it."""
+    def begin(self, method: str, deadline: float, timeout_ms: int, owner: asyncio.Task[Any] | None) -> None:
+        """The request has until the loop's time `deadline` for all of its reply; `owner` is the task that serves it."""
         self._reset(method)
         self._active = True
         self._owner = owner
         self._timeout_ms = timeout_ms
-        self._deadline = deadline = self._loop.time() + timeout_ms / 1000
+        self._deadline = deadline
         # One timer serves many requests: when it fires, it looks whether the deadline has moved on since.
         if self._timer is None or self._timer_at > deadline:
             self._set_timer(deadline)
@@ -219,7 +230,8 @@ class ReplicaConnection(asyncio.Protocol):
         if self._waiter is not None:
             self._wake()
         elif self._owner is not None:
-            self._owner.cancel()  # it waits for the client; the app turns this back into `failure`
+            self.has_cancelled = True  # it waits for the client; the app turns this back into `failure`
+            self._owner.cancel()
 
     def is_quiet(self) -> bool:
         """Nothing has come since the last reply, not even its end: seen by the loop, or waiting in the socket."""

@@ -131,13 +131,20 @@ def score(*lines: str, body: bytes = b"{}") -> bytes:
 
 @asynccontextmanager
 async def routing(
-    folder: Path, *options: str, env: dict[str, str] | None = None, platform: str = "static", waits: bool = True
+    folder: Path,
+    *options: str,
+    env: dict[str, str] | None = None,
+    platform: str = "static",
+    waits: bool = True,
+    open_files: int | None = None,
 ) -> AsyncIterator[RouterProcess]:
-    """A router for `folder/endpoints.yaml` on free ports. `waits`: until it listens."""
+    """A router for `folder/endpoints.yaml` on free ports. `waits`: until it listens. `open_files`: as `ulimit -n`."""
     state = StateDirectory(folder / "state")
     command = [sys.executable, "-m", "router", "router", "--platform", platform, "--state-dir", str(state.path)]
     if platform == "static":
         command += ["--file", str(folder / "endpoints.yaml")]
+    if open_files is not None:
+        command = ["bash", "-c", f'ulimit -n {open_files}; exec "$@"', "bash", *command]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("SCOREGATE_")}
     ports = {"SCOREGATE_PORT": "0", "SCOREGATE_ADMIN_PORT": "0"}
     process = await asyncio.create_subprocess_exec(

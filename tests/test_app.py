@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from router.app import CANCELS
 from tests.front import SCORE, SCORE_V1, bearer, front, keys
 from tests.models import until
 
@@ -103,7 +104,7 @@ async def test_an_unknown_endpoint_or_path_is_404(url: str) -> None:
         assert error_of(reply)[0] == "NotFound"
         assert reply.headers["x-ms-request-id"]
         assert one.models["blue"].begun == 0
-        assert one.fleet.unrouted.requests == {404: 1}
+        assert one.fleet.unrouted[""].requests == {404: 1}
 
 
 async def test_swagger_passes_through_with_the_same_auth_as_scoring() -> None:
@@ -342,3 +343,24 @@ async def test_a_server_may_leave_out_what_asgi_calls_optional_and_give_headers_
         (asked,) = one.models["blue"].asked
         assert (asked.path, asked.headers["accept"]) == ("/a path", "*/*")
         assert asked.headers["x-forwarded-proto"] == "http"
+
+
+async def test_the_slot_is_free_while_the_client_still_takes_the_last_piece() -> None:
+    last_taken = asyncio.Event()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request"} if not last_taken.is_set() else await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        if not message.get("more_body", True):
+            await last_taken.wait()
+
+    scope = {"type": "http", "method": "GET", "path": SCORE, "extensions": {CANCELS: {}}, "scheme": "http"}
+    scope |= {"query_string": b"", "headers": []}
+    async with front() as one:
+        serving = asyncio.create_task(one.app(scope, receive, send))
+        await until(lambda: len(one.models["blue"].asked) == 1)
+        await until(lambda: one.in_flight == 0)
+        assert not serving.done()
+        last_taken.set()
+        await serving

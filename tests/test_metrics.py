@@ -82,7 +82,7 @@ async def test_after_traffic_the_counters_add_up_with_what_was_sent(site: Site) 
     assert value("requests_total", code="200", **BLUE) == 3
     assert value("requests_total", code="500", **BLUE) == 2
     assert value("requests_total", code="404", **NOBODY) == 1
-    assert value("requests_total", code="413", **NOBODY) == 1
+    assert value("requests_total", code="413", endpoint="iris", deployment="") == 1
     assert value("request_bytes_total", **BLUE) == 30
     assert value("reply_bytes_total", **BLUE) == 30 + 2 * len("the model says so")
     assert value("retries_total", **BLUE) == value("refused_total", **BLUE) == 0
@@ -145,13 +145,13 @@ class Observed:
 
     def __init__(self, *deployments: tuple[Load, Counters, int]) -> None:
         self.deployments = deployments
-        self.nobody = Counters()
+        self.ended = {"": Counters(), "iris": Counters()}
 
     def loads(self) -> tuple[tuple[Load, Counters, int], ...]:
         return self.deployments
 
-    def unrouted(self) -> Counters:
-        return self.nobody
+    def unrouted(self) -> dict[str, Counters]:
+        return self.ended
 
     def connections(self) -> dict[str, int]:
         return {"client": 5}

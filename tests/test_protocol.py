@@ -11,9 +11,10 @@ import pytest
 from uvicorn.server import ServerState
 
 from router.app import CANCELS, INFORMATIONAL, TASK
+from router.clients import Clients
 from router.config import Limits
 from router.core.errors import BadRequest
-from router.protocol import ClientConnection, Clients
+from router.protocol import ClientConnection, protocol_of
 from router.request import ARRIVED
 
 App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
@@ -220,7 +221,7 @@ async def test_every_connection_is_counted_once_and_forgotten_once() -> None:
     clients = Clients(Limits(), lambda error, client: b"an-id")
     config: Any = SimpleNamespace(loaded_app=ok)
     state = ServerState()
-    connections = [clients.protocol()(config, state, {}) for _ in range(3)]
+    connections = [protocol_of(clients)(config, state, {}) for _ in range(3)]
     for connection in connections:
         connection.connection_made(Transport())
         connection.data_received(GET)  # type: ignore[attr-defined]

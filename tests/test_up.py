@@ -23,7 +23,7 @@ from rich.console import Console
 from router.up import up
 folder, port = Path(sys.argv[1]), sys.argv[2]
 router = [sys.executable, str(folder / "front.py"), port]
-raise SystemExit(asyncio.run(up(folder / "endpoints.yaml", folder / "state", router, Console())))
+raise SystemExit(asyncio.run(up(folder / "endpoints.yaml", folder / "state", router, 30.0, Console())))
 """
 SERVER = """
 import http.server, os, signal, sys

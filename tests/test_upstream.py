@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 from collections.abc import AsyncIterator, Callable
 
@@ -61,7 +62,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def begin(connection: ReplicaConnection, timeout_ms: int = 60_000) -> None:
-    connection.begin("POST", timeout_ms, asyncio.current_task())
+    connection.begin("POST", asyncio.get_running_loop().time() + timeout_ms / 1000, timeout_ms, asyncio.current_task())
     connection.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
 
 
@@ -91,11 +92,11 @@ async def ended(peer: socket.socket) -> bool:
 async def test_a_whole_reply_leaves_a_connection_to_use_again(upstream: Upstream, server: ModelServer) -> None:
     replica = server.noun()
     upstream.follow([replica])
-    connection = await upstream.connect(replica)
+    connection = await upstream.connect(replica, math.inf, 60_000)
     peer = await server.peer()
     for _ in range(3):
         assert await use(connection, peer) == b"ok"
-        assert await upstream.connect(replica) is connection
+        assert await upstream.connect(replica, math.inf, 60_000) is connection
     begin(connection)
     connection.end(request_whole=True)
     assert await ended(peer)
@@ -104,11 +105,11 @@ async def test_a_whole_reply_leaves_a_connection_to_use_again(upstream: Upstream
 async def test_the_connection_used_last_is_used_first(upstream: Upstream, server: ModelServer) -> None:
     replica = server.noun()
     upstream.follow([replica])
-    pairs = [(await upstream.connect(replica), await server.peer()) for _ in range(2)]
+    pairs = [(await upstream.connect(replica, math.inf, 60_000), await server.peer()) for _ in range(2)]
     for connection, peer in pairs:
         await use(connection, peer)
-    assert await upstream.connect(replica) is pairs[1][0]
-    assert await upstream.connect(replica) is pairs[0][0]
+    assert await upstream.connect(replica, math.inf, 60_000) is pairs[1][0]
+    assert await upstream.connect(replica, math.inf, 60_000) is pairs[0][0]
     for connection, _ in pairs:
         begin(connection)
         connection.end(request_whole=False)
@@ -117,10 +118,10 @@ async def test_the_connection_used_last_is_used_first(upstream: Upstream, server
 async def test_a_connection_serves_its_replica_only_never_its_address(upstream: Upstream, server: ModelServer) -> None:
     old, new = server.noun("old"), server.noun("new")
     upstream.follow([old, new])
-    connection = await upstream.connect(old)
+    connection = await upstream.connect(old, math.inf, 60_000)
     peer = await server.peer()
     await use(connection, peer)
-    assert await upstream.connect(new) is not connection
+    assert await upstream.connect(new, math.inf, 60_000) is not connection
     upstream.follow([new])
     assert await ended(peer)
 
@@ -128,7 +129,7 @@ async def test_a_connection_serves_its_replica_only_never_its_address(upstream: 
 async def test_a_connection_whose_replica_left_meanwhile_is_not_kept(upstream: Upstream, server: ModelServer) -> None:
     replica = server.noun()
     upstream.follow([replica])
-    connection = await upstream.connect(replica)
+    connection = await upstream.connect(replica, math.inf, 60_000)
     peer = await server.peer()
     begin(connection)
     upstream.follow([])
@@ -143,12 +144,12 @@ async def test_connections_idle_for_too_long_are_closed_and_the_sweep_ends(serve
     upstream = Upstream(connect_timeout_ms=2_000, idle_ms=50)
     replica = server.noun()
     upstream.follow([replica])
-    connection = await upstream.connect(replica)
+    connection = await upstream.connect(replica, math.inf, 60_000)
     peer = await server.peer()
     await use(connection, peer)
     assert await ended(peer)
     await until(lambda: not upstream.open)
-    assert await upstream.connect(replica) is not connection
+    assert await upstream.connect(replica, math.inf, 60_000) is not connection
     upstream.close()
     await until(lambda: not upstream.open)
 
@@ -159,7 +160,7 @@ async def test_a_refused_connection_is_unreachable_and_nothing_was_sent(
     replica = server.noun()
     server.sock.close()
     with pytest.raises(ReplicaUnreachable) as raised:
-        await upstream.connect(replica)
+        await upstream.connect(replica, math.inf, 60_000)
     assert raised.value.nothing_sent
 
 
@@ -174,7 +175,9 @@ async def test_a_connection_that_is_not_taken_in_time_is_unreachable(server: Mod
         sock.connect_ex(full.getsockname())
     host, port = full.getsockname()
     with pytest.raises(ReplicaUnreachable, match=r"within 0\.1 s"):
-        await upstream.connect(Replica(uid="full", deployment="iris/blue", host=host, port=port, ready=True))
+        await upstream.connect(
+            Replica(uid="full", deployment="iris/blue", host=host, port=port, ready=True), math.inf, 60_000
+        )
     for sock in (*waiting, full):
         sock.close()
     assert not upstream.open
@@ -185,7 +188,7 @@ async def test_what_came_before_a_failure_is_handed_out_before_it_is_raised(
 ) -> None:
     replica = server.noun()
     upstream.follow([replica])
-    connection = await upstream.connect(replica)
+    connection = await upstream.connect(replica, math.inf, 60_000)
     peer = await server.peer()
     begin(connection)
     await asyncio.get_running_loop().sock_recv(peer, 65_536)
@@ -201,7 +204,7 @@ async def test_what_came_before_a_failure_is_handed_out_before_it_is_raised(
 
 async def test_every_wait_raises_the_first_failure(upstream: Upstream, server: ModelServer) -> None:
     replica = server.noun()
-    connection = await upstream.connect(replica)
+    connection = await upstream.connect(replica, math.inf, 60_000)
     await server.peer()
     begin(connection)
     loop = asyncio.get_running_loop()
@@ -214,7 +217,7 @@ async def test_every_wait_raises_the_first_failure(upstream: Upstream, server: M
 
 async def test_a_failure_cancels_an_owner_who_waits_elsewhere(upstream: Upstream, server: ModelServer) -> None:
     replica = server.noun()
-    connection = await upstream.connect(replica)
+    connection = await upstream.connect(replica, math.inf, 60_000)
     await server.peer()
 
     async def own() -> None:
@@ -231,7 +234,7 @@ async def test_a_failure_cancels_an_owner_who_waits_elsewhere(upstream: Upstream
 async def test_one_deadline_does_not_outlive_its_request(upstream: Upstream, server: ModelServer) -> None:
     replica = server.noun()
     upstream.follow([replica])
-    connection = await upstream.connect(replica)
+    connection = await upstream.connect(replica, math.inf, 60_000)
     peer = await server.peer()
     begin(connection, timeout_ms=50)
     peer.send(OK)
@@ -243,14 +246,14 @@ async def test_one_deadline_does_not_outlive_its_request(upstream: Upstream, ser
     loop.call_later(0.1, passed.set)
     await passed.wait()
     assert connection.is_open
-    assert await use(await upstream.connect(replica), peer) == b"ok"
+    assert await use(await upstream.connect(replica, math.inf, 60_000), peer) == b"ok"
 
 
 async def test_a_replica_that_closes_unasked_fails_the_request_that_was_not_answered(
     upstream: Upstream, server: ModelServer
 ) -> None:
     replica = server.noun()
-    connection = await upstream.connect(replica)
+    connection = await upstream.connect(replica, math.inf, 60_000)
     peer = await server.peer()
     begin(connection)
     await asyncio.get_running_loop().sock_recv(peer, 65_536)
@@ -263,9 +266,9 @@ async def test_a_replica_that_closes_unasked_fails_the_request_that_was_not_answ
 
 async def test_a_replica_that_takes_nothing_makes_the_writer_wait(upstream: Upstream, server: ModelServer) -> None:
     replica = server.noun()
-    connection = await upstream.connect(replica)
+    connection = await upstream.connect(replica, math.inf, 60_000)
     peer = await server.peer()
-    connection.begin("POST", 60_000, asyncio.current_task())
+    connection.begin("POST", math.inf, 60_000, asyncio.current_task())
     for _ in range(400):
         connection.write(b"x" * 65_536)
     draining = asyncio.create_task(connection.drain())

@@ -232,6 +232,7 @@ class Dispatcher:
 
     @property
     def busy(self) -> int:
+        """Replicas with a request, those that leave included."""
         return sum(seat.in_flight > 0 for seat in self._seats.values())
 
     def in_flight_by_replica(self) -> dict[str, int]:

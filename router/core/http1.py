@@ -27,6 +27,8 @@ Header = tuple[bytes, bytes]
 
 _SINGLE = (b"host", b"authorization", b"expect", b"x-request-id", b"azureml-model-deployment")
 _HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+;=:\[\]-]*")
+_MAX_HOST_BYTES = 300
+"""A name of 255 bytes (RFC 1035 2.3.4), and a port."""
 _STATUS_LINES = {status.value: b"HTTP/1.1 %d %s\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
 
 
@@ -77,6 +79,8 @@ def parse_request_head(head: bytes, max_headers: int) -> RequestHead:
     if len(headers) > max_headers:
         raise HeadTooLarge(f"The request has {len(headers)} header fields; {max_headers} are taken.")
     method, target, version = words
+    if method == b"CONNECT":
+        raise NotImplementedHere("CONNECT makes tunnels; the router serves scoring requests only.")
     is_http_10 = version == b"HTTP/1.0"
     fields = dict(headers)
     if len(fields) != len(headers):
@@ -85,12 +89,12 @@ def parse_request_head(head: bytes, max_headers: int) -> RequestHead:
     if host is None:
         if not is_http_10:
             raise BadRequest("An HTTP/1.1 request needs a Host header; this one has none (RFC 9112 3.2).")
-    elif _HOST.fullmatch(host) is None:
+    elif _HOST.fullmatch(host) is None or len(host) > _MAX_HOST_BYTES:
         raise BadRequest(f"Not a host name: {_shown(host.rpartition(b'@')[2])}")
     if b"#" in target:
         raise BadRequest("A request target has no fragment (RFC 9112 3.2).")
     if target[:1] != b"/":
-        target, headers = _origin_form(method, target, headers)
+        target, headers = _origin_form(target, headers)
     length = fields.get(b"content-length")
     connection = fields.get(b"connection")
     keep_alive = not is_http_10 if connection is None else _keeps_alive(headers, is_http_10)
@@ -126,15 +130,18 @@ def _check_duplicates(headers: list[Header]) -> None:
             raise BadRequest(f"Header {name.decode()} may come once; this request has it {names.count(name)} times.")
 
 
-def _origin_form(method: bytes, target: bytes, headers: list[Header]) -> tuple[bytes, list[Header]]:
+def _origin_form(target: bytes, headers: list[Header]) -> tuple[bytes, list[Header]]:
     """`http://host/path` to `/path`; its host takes the place of the Host header's (RFC 9112 3.2.2)."""
-    if method == b"CONNECT":
-        raise NotImplementedHere("CONNECT makes tunnels; the router serves scoring requests only.")
     if target == b"*":
         return target, headers
     scheme, separator, rest = target.partition(b"://")
     authority, slash, path = rest.partition(b"/")
-    if not separator or scheme.lower() not in (b"http", b"https") or not _HOST.fullmatch(authority):
+    if (
+        not separator
+        or scheme.lower() not in (b"http", b"https")
+        or not _HOST.fullmatch(authority)
+        or len(authority) > _MAX_HOST_BYTES
+    ):
         shown = scheme + b"://..." if separator else target.partition(b"?")[0]
         raise BadRequest(f"The request target must be a path or an http URL, not {_shown(shown)}")
     headers = [(b"host", authority), *(field for field in headers if field[0] != b"host")]

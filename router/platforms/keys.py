@@ -100,15 +100,6 @@ class KeyStore:
         self.ensure(endpoint.name)
         return replace(endpoint, keys=self.hashes(endpoint.name))
 
-    def remove(self, endpoint: str) -> None:
-        """Forget the endpoint's keys; nothing happens if it has none."""
-        with self._locked():
-            self._file(endpoint).unlink(missing_ok=True)
-
-    def endpoints(self) -> list[str]:
-        """The names of the endpoints that have keys, sorted."""
-        return sorted(file.stem for file in self.folder.glob("*.json") if is_name(file.stem))
-
     def _file(self, endpoint: str) -> Path:
         """A name can't lead out of the folder: it holds neither dots nor slashes."""
         if not is_name(endpoint):
@@ -119,7 +110,8 @@ class KeyStore:
     def _locked(self) -> Iterator[None]:
         """One process at a time reads and then writes."""
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (self.folder.parent, self.folder):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.folder.chmod(0o700)  # it may have been there, open to others
             with (self.folder / _LOCK_FILE).open("wb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)

@@ -93,15 +93,6 @@ def test_a_corrupt_file_is_neither_used_nor_quoted(store: KeyStore, content: byt
     assert (store.folder / "iris.json").read_bytes() == content
 
 
-def test_remove_and_list(store: KeyStore) -> None:
-    assert store.endpoints() == []
-    for endpoint in ("rose", "iris", "Iris"):
-        store.ensure(endpoint)
-    store.remove("rose")
-    store.remove("rose")
-    assert store.endpoints() == ["Iris", "iris"]
-
-
 def test_nothing_else_stays_in_the_folder(store: KeyStore) -> None:
     store.ensure("iris")
     store.regenerate("iris", "secondary")
@@ -110,14 +101,14 @@ def test_nothing_else_stays_in_the_folder(store: KeyStore) -> None:
 
 @pytest.mark.parametrize("endpoint", ["../iris", "/etc/passwd", "iris/../..", "", ".lock", "iris\0"])
 def test_a_name_does_not_lead_elsewhere(store: KeyStore, endpoint: str) -> None:
-    for ask in (store.ensure, store.read, store.remove):
+    for ask in (store.ensure, store.read):
         with pytest.raises(PlatformError, match="is not the name of an endpoint"):
             ask(endpoint)
 
 
 def test_a_folder_that_can_not_be_made(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file is in the way")
-    with pytest.raises(PlatformError, match="can't be used: Not a directory"):
+    with pytest.raises(PlatformError, match=r"can't be used: (File exists|Not a directory)"):
         KeyStore(tmp_path / "state").ensure("iris")
 
 

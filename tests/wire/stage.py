@@ -20,12 +20,13 @@ from msgspec.structs import replace
 from uvicorn.server import ServerState
 
 from router.app import Router
+from router.clients import Clients
 from router.config import Limits, networks
 from router.core.errors import RouterError
 from router.core.model import Addresses, Deployment, Endpoint, Replica, RequestSettings, Snapshot
 from router.fleet import Fleet
 from router.forwarding import Forwarding
-from router.protocol import ClientConnection, Clients
+from router.protocol import ClientConnection, protocol_of
 from router.upstream import Upstream
 from tests.wire.wires import ClientWire, Message, ReplicaWire, until
 
@@ -145,7 +146,7 @@ class Stage:
         forwarding = Forwarding(networks(trusted_proxies))
         self._config = uvicorn.Config(
             Router(self.fleet, self.upstream, forwarding, None),
-            http=self.clients.protocol(),  # type: ignore[arg-type]
+            http=protocol_of(self.clients),  # type: ignore[arg-type]
             ws="none",
             lifespan="off",
             interface="asgi3",

@@ -6,6 +6,7 @@ Here is no client, so that the test, not the event loop, says what the kernel ho
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 
 import pytest
@@ -23,9 +24,9 @@ async def kept() -> AsyncIterator[Kept]:
     upstream = Upstream(connect_timeout_ms=2_000, idle_ms=60_000)
     replica = ScriptedReplica("iris/blue#0")
     upstream.follow([replica.noun()])
-    connection = await upstream.connect(replica.noun())
+    connection = await upstream.connect(replica.noun(), math.inf, 60_000)
     wire = await replica.connection()
-    connection.begin("POST", 60_000, asyncio.current_task())
+    connection.begin("POST", math.inf, 60_000, asyncio.current_task())
     connection.write(request(body=b""))
     await wire.request()
     await wire.send(reply(b"ok"))
@@ -40,7 +41,7 @@ async def kept() -> AsyncIterator[Kept]:
 
 async def test_one_on_which_nothing_came_is_used_again(kept: Kept) -> None:
     upstream, replica, connection, _ = kept
-    assert await upstream.connect(replica.noun()) is connection
+    assert await upstream.connect(replica.noun(), math.inf, 60_000) is connection
     upstream.keep(connection)
 
 
@@ -55,7 +56,7 @@ async def test_one_on_which_something_came_is_not_used_even_if_nobody_has_read_i
         wire.half_close()
     else:
         wire.sock.send(said)
-    other = await upstream.connect(replica.noun())
+    other = await upstream.connect(replica.noun(), math.inf, 60_000)
     assert other is not connection
     assert not connection.is_open
     upstream.keep(other)
@@ -64,7 +65,7 @@ async def test_one_on_which_something_came_is_not_used_even_if_nobody_has_read_i
 async def test_who_gives_up_while_taking_one_leaves_nothing_behind(kept: Kept) -> None:
     upstream, replica, connection, _ = kept
     connection.idle_since -= 1.0
-    taking = asyncio.create_task(upstream.connect(replica.noun()))
+    taking = asyncio.create_task(upstream.connect(replica.noun(), math.inf, 60_000))
     await asyncio.sleep(0)
     if taking.done():
         upstream.keep(taking.result())

@@ -60,6 +60,8 @@ HEADS = {
     "unknown method": (501, b"BREW " + SCORE + b" HTTP/1.1\r\n" + _HOST_LINE + b"\r\n"),
     "method in lower case": (501, b"get " + SCORE + b" HTTP/1.1\r\n" + _HOST_LINE + b"\r\n"),
     "CONNECT": (501, b"CONNECT a.example:443 HTTP/1.1\r\n" + _HOST_LINE + b"\r\n"),
+    "CONNECT with a path": (501, b"CONNECT " + SCORE + b" HTTP/1.1\r\n" + _HOST_LINE + b"\r\n"),
+    "host name without end": (400, b"GET " + SCORE + b" HTTP/1.1\r\nHost: " + b"h" * 301 + b"\r\n\r\n"),
     "length and chunks": (400, _with(b"Content-Length: 5", b"Transfer-Encoding: chunked", body=_OK_BODY)),
     "chunks and length": (400, _with(b"Transfer-Encoding: chunked", b"Content-Length: 5", body=_OK_BODY)),
     "two lengths": (400, _with(b"Content-Length: 5", b"Content-Length: 6")),

@@ -167,14 +167,35 @@ async def test_nothing_is_sent_again_after_a_timeout(open_stage: OpenStage) -> N
 
 
 async def test_a_body_that_is_half_gone_is_not_sent_again(pair: Stage) -> None:
+    """What is small is kept; of this, more went to the replica than is."""
     client = await pair.client()
-    await client.send(request(b"Idempotency-Key: 1", b"Content-Length: 100", method=b"POST") + b"half")
+    await client.send(request(b"Idempotency-Key: 1", b"Content-Length: 200000", method=b"POST") + b"first")
     _, wire, other = await _first_asked(pair)
+    await wire.until(b"first")
+    await client.send(b"x" * 100_000 + b"half")
     await wire.until(b"half")
     wire.close()
     assert (await client.reply()).status == 502
     await turns()
     assert other.wires == []
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_small_body_that_comes_in_pieces_is_sent_again_whole(pair: Stage, chunked: bool) -> None:
+    client = await pair.client()
+    framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: 8"
+    one, two = (b"4\r\nhalf\r\n", b"4\r\nmore\r\n0\r\n\r\n") if chunked else (b"half", b"more")
+    await client.send(request(b"Idempotency-Key: 1", framing, method=b"POST"))
+    _, wire, other = await _first_asked(pair)
+    await client.send(one)
+    await wire.until(b"half")
+    wire.close()
+    again = await other.connection()
+    await again.until(b"half")
+    await client.send(two)
+    await again.until(b"more")
+    await again.send(reply(b"scored"))
+    assert (await client.reply()).body == b"scored"
 
 
 async def test_the_models_own_5xx_is_never_sent_again(pair: Stage) -> None:
@@ -208,7 +229,7 @@ async def test_the_slot_is_left_before_the_next_try(open_stage: OpenStage) -> No
     one, wire, other = await _first_asked(stage)
     await wire.request()
     wire.close()
-    again, _ = await other.asked()
+    again = await other.connection()
     assert stage.in_flight == 1
     assert stage.fleet.loads()[0].replicas[one.uid] == 0
     await again.send(reply(b"ok"))

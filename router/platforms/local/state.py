@@ -186,19 +186,26 @@ def _read(path: Path, kind: type[T]) -> T | None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Replace the file at once. mkstemp gives mode 0600 and a name nobody else writes to."""
+    """Replace the file at once. mkstemp gives mode 0600 and a name nobody else writes to. Raises PlatformError."""
     _create(path.parent)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+            os.replace(name, path)
+        except BaseException:
+            os.unlink(name)
+            raise
+    except OSError as error:
+        raise PlatformError(f"{path} can't be written: {error.strerror}") from error
 
 
 def _create(folder: Path) -> None:
-    if not folder.is_dir():
-        _create(folder.parent)
+    if folder.is_dir():
+        return
+    _create(folder.parent)
+    try:
         folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise PlatformError(f"{folder} can't be made: {error.strerror}. Choose another --state-dir.") from error

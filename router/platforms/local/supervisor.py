@@ -45,6 +45,7 @@ class Supervisor:
         host: str = "127.0.0.1",
         drain_timeout_s: float = DRAIN_TIMEOUT_S,
     ) -> None:
+        """`drain_timeout_s`: how much longer than a request may take a leaving replica is waited for."""
         self.state = state
         self._file = file.absolute()
         self._host = host
@@ -122,7 +123,7 @@ class Supervisor:
         declared = {d.key: d for endpoint in self._declared.endpoints for d in endpoint.deployments}
         for keeper in self._keepers:
             if keeper.deployment.key not in declared:
-                keeper.leave(self._drain_timeout_s)
+                keeper.leave(self._drain_within_s(keeper.deployment))
         for deployment in declared.values():
             self._carry_out(deployment)
         self._publish()
@@ -135,9 +136,14 @@ class Supervisor:
         ]
         steps = plan(self._declared.wished[deployment.key], seats)
         for number in steps.leave:
-            self._keepers[number].leave(self._drain_timeout_s)
+            keeper = self._keepers[number]
+            keeper.leave(self._drain_within_s(keeper.deployment))
         for _ in range(steps.start):
             self._keepers.append(Keeper(deployment, process_of(deployment), self._machine))
+
+    def _drain_within_s(self, deployment: Deployment) -> float:
+        """No request that the replica holds can take longer, so this only ends what a router forgot."""
+        return deployment.request.request_timeout_ms / 1000 + self._drain_timeout_s
 
     def _bury(self) -> None:
         """Forget keepers that ended; one that failed by a fault of ours is replaced by the next plan."""

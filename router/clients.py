@@ -1,0 +1,41 @@
+"""Which connections do clients hold, and what may they take?
+
+I/O: none itself. What the connections of one router share; `protocol` has the connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from router.config import Limits
+from router.core.errors import RouterError
+
+if TYPE_CHECKING:
+    from router.protocol import ClientConnection
+
+
+class Clients:
+    """All connections of clients, and what they may take."""
+
+    def __init__(self, limits: Limits, on_refusal: Callable[[RouterError, str], bytes]) -> None:
+        """`on_refusal`: told of each request that no app saw, and the client's address; returns an id for the reply."""
+        self.limits = limits
+        self.on_refusal = on_refusal
+        self.idle: OrderedDict[ClientConnection, None] = OrderedDict()
+        self.open: set[ClientConnection] = set()
+        self.is_draining = False
+
+    @property
+    def count(self) -> int:
+        return len(self.open)
+
+    async def cut(self) -> None:
+        """End what is left at once; returns when every request has been concluded."""
+        tasks = [connection.task for connection in self.open if connection.task is not None]
+        for connection in list(self.open):
+            connection.cut()
+        if tasks:
+            await asyncio.wait(tasks)
