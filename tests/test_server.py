@@ -12,9 +12,12 @@ from typing import NamedTuple
 import httpx
 import pytest
 
+from router.config import RouterConfig
 from router.core.declare import declared_endpoints
 from router.core.model import Replica, Snapshot
 from router.platforms.local.state import StateDirectory
+from router.platforms.memory import MemoryPlatform
+from router.server import RouterServer
 from tests.front import SCORE
 from tests.models import Model, served, until
 from tests.router_process import RouterProcess, declare, routing, score
@@ -245,3 +248,27 @@ async def test_files_that_the_system_does_not_give_are_not_promised(site: Site) 
         one.send_signal()
         assert await one.ended() == 0
     assert b"open files are limited to 256" in one.said
+
+
+class Forgetful(MemoryPlatform):
+    """Fails the first time that it is told of a drained replica."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[str] = []
+
+    async def drained(self, uid: str) -> None:
+        self.told.append(uid)
+        if len(self.told) == 1:
+            raise OSError("disk full")
+
+
+async def test_a_report_that_a_replica_has_drained_is_made_again_when_it_fails(tmp_path: Path) -> None:
+    platform = Forgetful()
+    server = RouterServer(RouterConfig(platform="local", state_dir=tmp_path, access_log="off"), platform)
+    leaving = Replica(uid="a", deployment="iris/blue", host="127.0.0.1", port=1, ready=True, leaving=True)
+    server._fleet.follow(Snapshot(replicas=(leaving,)))
+    reporting = asyncio.create_task(server._report_drained())
+    await until(lambda: platform.told == ["a", "a"])
+    reporting.cancel()
+    await asyncio.gather(reporting, return_exceptions=True)

@@ -40,6 +40,7 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Answer).serve_f
 """
 FRONT = """
 import json, os, sys
+if "SCOREGATE_FILE" in os.environ: sys.exit("that is for a static router")
 url = f"http://127.0.0.1:{sys.argv[1]}"
 with open("state/router.json", "w") as file: json.dump({"admin": url, "public": url, "pid": os.getpid()}, file)
 """
@@ -176,3 +177,10 @@ async def test_nothing_survives_when_it_is_killed(tmp_path):
         run.process.kill()
         await run.process.communicate()
         await until(lambda: run.children() == [])
+
+
+async def test_what_the_environment_says_to_a_static_router_is_not_for_this_one(tmp_path: Path) -> None:
+    async with running(tmp_path, SCOREGATE_FILE="endpoints.yaml") as run:
+        await run.until_said("Scoregate is ready.")
+        run.process.send_signal(signal.SIGTERM)
+        assert await run.end() == 0

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 import router
+from router.core.model import Deployment, Process, RequestSettings
 from router.platforms import PlatformError
 from router.platforms.keys import KeyStore
 from router.platforms.local.state import RouterPlace, ScaleWish
@@ -255,3 +256,13 @@ async def test_no_replica_outlives_a_killed_supervisor(bench):
     await bench.until(lambda: not any(bench.group(pid) for pid in groups))
     async with bench.supervisor():  # and the directory is free
         await bench.until_ready(2)
+
+
+def test_a_leaving_replica_is_waited_for_longer_than_its_longest_request(bench) -> None:
+    patient = Deployment(
+        endpoint="iris",
+        name="blue",
+        workload=Process(command=("serve",)),
+        request=RequestSettings(request_timeout_ms=600_000),
+    )
+    assert bench.supervisor()._drain_within_s(patient) > 600.0
