@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import threading
@@ -39,6 +40,7 @@ def test_the_screen_shows_progress_then_what_to_do(terminal: Terminal) -> None:
     assert f"{terminal.admin_url}/metrics" in screen
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_curl_line_works_when_pasted(terminal: Terminal) -> None:
     line = re.search(r"(?m)^try it +(curl .*)$", terminal.screen())
     assert line is not None
