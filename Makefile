@@ -16,7 +16,7 @@ serve: $(VENV)/.serve  ## Score a real model: the iris example behind the router
 	@exec $(BIN)/scoregate up examples/iris/endpoints.yaml
 
 test: $(VENV)/.test  ## The whole test suite
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 2 --dist loadfile
 
 check: $(VENV)/.test  ## Lint, types, layers, house rules
 	$(BIN)/ruff format --check .
@@ -48,5 +48,6 @@ $(VENV)/.serve: $(BIN)/python $(PINS)
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.serve
+	@echo "Installing what the tests want ..."
 	@$(INSTALL) --editable '.[test,bench]'
 	@touch $@

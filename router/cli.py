@@ -249,11 +249,16 @@ def key() -> None:
 
 @key.command()
 @click.argument("endpoint")
+@click.argument("which", type=click.Choice(["primary", "secondary"]), required=False)
 @_state_dir
 @_as_json
-def show(endpoint: str, state_dir: Path, as_json: bool) -> None:
-    """Print the primary and the secondary key of ENDPOINT."""
-    _print_keys(KeyStore(state_dir).read(endpoint), as_json)
+def show(endpoint: str, which: str | None, state_dir: Path, as_json: bool) -> None:
+    """Print both keys of ENDPOINT, or the one alone, as a script wants it."""
+    keys = KeyStore(state_dir).read(endpoint)
+    if which is None or as_json:
+        _print_keys(keys, as_json)
+    else:
+        click.echo(keys.primary_key if which == "primary" else keys.secondary_key)
 
 
 @key.command()

@@ -102,6 +102,11 @@ def test_key_show_prints_both_keys(state_dir: Path) -> None:
     assert text == f"primary    {keys['primaryKey']}\nsecondary  {keys['secondaryKey']}\n"
 
 
+@pytest.mark.parametrize("which", ["primary", "secondary"])
+def test_key_show_of_one_key_prints_it_alone(state_dir: Path, which: str) -> None:
+    assert run("key", "show", "iris", which, "--state-dir", state_dir).stdout == shown(state_dir)[f"{which}Key"] + "\n"
+
+
 @pytest.mark.parametrize(
     ("which", "changed", "kept"),
     [
