@@ -168,9 +168,12 @@ def test_editing_the_file_under_load_fails_no_request(terminal: Terminal) -> Non
 
 
 def _group_of(terminal: Terminal, uid: str) -> list[int]:
-    """The replica's processes: those that write to its log, but not the supervisor's guard over them."""
+    """The replica's processes: those that write to its log, but not the supervisor's guard over them.
+
+    The oldest first: a server that outlives its only worker would still take connections, and hold a second request.
+    """
     log = next((terminal.state_dir / "logs").glob(f"*.{uid}.log"))
-    return [pid for pid in terminal.processes() if _writes_to(pid, str(log)) and not _is_guard(pid)]
+    return [pid for pid in sorted(terminal.processes()) if _writes_to(pid, str(log)) and not _is_guard(pid)]
 
 
 def _writes_to(pid: int, log: str) -> bool:
