@@ -26,7 +26,7 @@ from uvicorn.server import ServerState
 
 from router.app import CANCELS, INFORMATIONAL, TASK
 from router.clients import Clients
-from router.core.errors import ClientTooSlow, HeadTooLarge, RouterError, TooManyConnections
+from router.core.errors import BadRequest, ClientTooSlow, HeadTooLarge, RouterError, TooManyConnections
 from router.core.http1 import RequestHead, parse_request_head, status_line
 from router.core.replies import error_reply
 from router.exchange import Exchange
@@ -237,7 +237,12 @@ class ClientConnection(asyncio.Protocol):
             self._refuse(HeadTooLarge(f"The request head is longer than {self.limits.max_head_bytes:,} bytes."))
             return
         if end == 3:
-            self._expect_rest_of_head()
+            if b"\n\n" in received:
+                self._refuse(
+                    BadRequest("The lines of a request head end with CR LF (RFC 9112 2.2), not with LF alone.")
+                )
+            else:
+                self._expect_rest_of_head()
             return
         arrived = perf_counter()
         try:

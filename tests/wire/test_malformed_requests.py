@@ -60,6 +60,7 @@ HEADS = {
     "unknown method": (501, b"BREW " + SCORE + b" HTTP/1.1\r\n" + _HOST_LINE + b"\r\n"),
     "method in lower case": (501, b"get " + SCORE + b" HTTP/1.1\r\n" + _HOST_LINE + b"\r\n"),
     "CONNECT": (501, b"CONNECT a.example:443 HTTP/1.1\r\n" + _HOST_LINE + b"\r\n"),
+    "line feeds alone": (400, b"GET " + SCORE + b" HTTP/1.1\nHost: a\n\n"),
     "CONNECT with a path": (501, b"CONNECT " + SCORE + b" HTTP/1.1\r\n" + _HOST_LINE + b"\r\n"),
     "host name without end": (400, b"GET " + SCORE + b" HTTP/1.1\r\nHost: " + b"h" * 301 + b"\r\n\r\n"),
     "length and chunks": (400, _with(b"Content-Length: 5", b"Transfer-Encoding: chunked", body=_OK_BODY)),
