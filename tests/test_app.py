@@ -364,3 +364,27 @@ async def test_the_slot_is_free_while_the_client_still_takes_the_last_piece() ->
         assert not serving.done()
         last_taken.set()
         await serving
+
+
+async def test_what_ends_before_a_deployment_is_chosen_counts_for_its_endpoint() -> None:
+    async with front(auth_mode="key") as one, one.client() as client:
+        assert (await client.post(SCORE)).status_code == 401
+        assert one.fleet.unrouted["iris"].requests == {401: 1}
+
+
+async def test_a_client_that_owes_its_body_for_ever_gives_back_its_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under a server that has no limit of its own for that."""
+    monkeypatch.setattr("router.app._BODY_WITHIN_S", 0.05)
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": SCORE, "headers": [(b"content-length", b"5")]}
+    async with front() as one, asyncio.timeout(20):
+        await one.app(scope, receive, send)
+        assert sent[0]["status"] == 408
+        assert one.in_flight == 0

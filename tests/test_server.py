@@ -185,7 +185,7 @@ async def test_after_the_grace_nobody_new_gets_in(site: Site) -> None:
 async def test_a_stuck_request_does_not_hold_it_longer_than_the_drain_timeout(
     site: Site, number: signal.Signals
 ) -> None:
-    options = ("--drain-grace-ms", "0", "--drain-timeout-ms", "1000")
+    options = ("--drain-grace-ms", "0", "--drain-timeout-ms", "1000", "--access-log", "log")
     async with routing(site.folder, *options) as one, one.wire() as (reader, writer):
         await one.ready()
         site.model.gate.clear()
@@ -197,6 +197,7 @@ async def test_a_stuck_request_does_not_hold_it_longer_than_the_drain_timeout(
         with pytest.raises(ConnectionResetError):
             await reader.read()
         await until(lambda: site.model.left == 1)
+    assert (site.folder / "log").read_text().count("\n") == 1, "what is cut is in the log, too"
 
 
 async def test_the_access_log_is_whole_when_it_has_ended(site: Site) -> None:

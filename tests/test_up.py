@@ -26,7 +26,7 @@ router = [sys.executable, str(folder / "front.py"), port]
 raise SystemExit(asyncio.run(up(folder / "endpoints.yaml", folder / "state", router, 30.0, Console())))
 """
 SERVER = """
-import http.server, os, signal, sys
+import http.server, os, signal, sys, time
 class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/exit":
@@ -35,6 +35,11 @@ class Answer(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.end_headers()
     def log_message(self, *_): pass
+def drain(*_):
+    time.sleep(2)
+    open("drained", "w").close()
+    os._exit(0)
+if "slow" in os.environ and "front" in sys.argv[0]: signal.signal(signal.SIGTERM, drain)
 if "stubborn" in os.environ: signal.signal(signal.SIGTERM, signal.SIG_IGN)
 http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Answer).serve_forever()
 """
@@ -184,3 +189,11 @@ async def test_what_the_environment_says_to_a_static_router_is_not_for_this_one(
         await run.until_said("Scoregate is ready.")
         run.process.send_signal(signal.SIGTERM)
         assert await run.end() == 0
+
+
+async def test_a_router_has_the_time_to_finish_that_it_was_given(tmp_path: Path) -> None:
+    async with running(tmp_path, slow="1") as run:
+        await run.until_said("Scoregate is ready.")
+        run.process.send_signal(signal.SIGINT)
+        assert await run.end() == 0
+    assert (tmp_path / "drained").exists()

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import math
 import socket
 from collections.abc import AsyncIterator, Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from router.core.errors import ClientTooSlow, ReplicaClosed, ReplicaMisbehaved, ReplicaUnreachable, RequestTimeout
+from router.core.errors import (
+    ClientTooSlow,
+    ReplicaClosed,
+    ReplicaMisbehaved,
+    ReplicaUnreachable,
+    RequestTimeout,
+    Unavailable,
+)
 from router.core.model import Replica
 from router.upstream import ReplicaConnection, Upstream
 
@@ -278,3 +288,16 @@ async def test_a_replica_that_takes_nothing_makes_the_writer_wait(upstream: Upst
     async with asyncio.timeout(PATIENCE_S):
         await draining
     connection.end(request_whole=False)
+
+
+async def test_a_router_without_a_file_left_does_not_blame_the_replica(upstream: Upstream) -> None:
+    async def create_connection(*_: Any) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    loop = asyncio.get_running_loop()
+    upstream._loop = SimpleNamespace(time=loop.time, create_connection=create_connection)  # type: ignore[assignment]
+    replica = Replica(uid="a", deployment="iris/blue", host="127.0.0.1", port=1, ready=True)
+    with pytest.raises(Unavailable) as caught:
+        await upstream.connect(replica, math.inf, 60_000)
+    assert caught.value.source == "router"
+    upstream._loop = loop

@@ -122,3 +122,10 @@ def test_the_end_of_a_log_is_text_that_a_terminal_can_take(tmp_path):
     assert end_of_log(log, 2) == [" [31mred \ufffd", "last"]
     log.write_bytes(b"x" * 100_000 + b"\nend\n")
     assert end_of_log(log) == ["end"]
+
+
+def test_a_directory_that_can_not_be_made_is_a_message(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    state = StateDirectory(tmp_path / "file" / "state")
+    with pytest.raises(PlatformError, match="can't be made"):
+        state.write_router(RouterPlace(admin="http://a", public="http://b", pid=1))
