@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from router.core.dispatch import Dispatcher, NoRoom, Permit, Ticket
 from router.core.errors import NoReadyReplicas, Overloaded, ReplicaUnreachable, RouterError, Unavailable
 from router.core.health import SLOW_START, OutlierDetector
-from router.core.model import Deployment, Replica, RequestSettings
+from router.core.model import Deployment, Replica
+from router.pressure import Pressure
 
 _NONE: frozenset[str] = frozenset()
 
@@ -20,11 +21,11 @@ _NONE: frozenset[str] = frozenset()
 class Admission:
     """The slots, the queue and the health of one deployment's replicas."""
 
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, deployment: Deployment, pressure: Pressure) -> None:
         self._loop = asyncio.get_running_loop()
+        self._pressure = pressure
         self._endpoint = deployment.endpoint
         self._settings = deployment.request
-        self._max_queue_wait_s = deployment.request.max_queue_wait_ms / 1000
         self.dispatcher = Dispatcher(
             deployment.request.max_concurrent_requests_per_instance, deployment.request.max_queue_length
         )
@@ -33,19 +34,31 @@ class Admission:
         self._warming: dict[str, asyncio.TimerHandle] = {}
         self._left_out: dict[str, asyncio.TimerHandle] = {}
         self._ready: set[str] = set()
+        self._trouble: str | None = None
+        """Why nobody need wait; None also while some replica takes requests."""
+        self._look(deployment, None)
 
     # -- requests ------------------------------------------------------------------------------------------
 
     def acquire(self, avoid: frozenset[str] = _NONE) -> Permit | Ticket:
         """A permit at once, without a timer; or a ticket to `wait` with. Raises Unavailable."""
         now = self._loop.time()
+        if avoid and self._is_holding:
+            avoid = _NONE  # what it should avoid is gone; under whatever uid the next one comes, it is another
         try:
-            return self.dispatcher.acquire(now, now + self._max_queue_wait_s, avoid)
+            return self.dispatcher.acquire(now, now + self._max_wait_s, avoid)
         except NoRoom:
+            self._pressure.rise()
             raise self._refusal() from None
 
     async def wait(self, ticket: Ticket) -> Permit:
-        """Raises Unavailable when `maxQueueWaitMs` has passed. Cancelled, it leaves no slot behind."""
+        """To be called in the tick that gave the ticket. Raises Unavailable when `maxQueueWaitMs` (of a held request:
+        `maxColdStartWaitMs`) has passed, or as soon as waiting is in vain. Cancelled, it leaves no slot behind."""
+        if self._trouble is not None:
+            self.dispatcher.expire(ticket)
+            raise self._refusal()
+        if self.dispatcher.queued == 1:
+            self._pressure.rise()
         future: asyncio.Future[Permit] = self._loop.create_future()
         self._waiting[ticket] = future
         timer = self._loop.call_at(ticket.deadline, self._expire, ticket)
@@ -79,13 +92,13 @@ class Admission:
 
     # -- replicas ------------------------------------------------------------------------------------------
 
-    def update(self, settings: RequestSettings, replicas: Iterable[Replica]) -> None:
-        """The settings and replicas of a new snapshot."""
+    def update(self, deployment: Deployment, replicas: Iterable[Replica], trouble: str | None) -> None:
+        """What a new snapshot says. `trouble`: why no replica can be started, if so."""
         now = self._loop.time()
         present = {replica.uid: replica for replica in replicas}
+        settings = deployment.request
         before, self._settings = self._settings, settings
         slots = settings.max_concurrent_requests_per_instance
-        self._max_queue_wait_s = settings.max_queue_wait_ms / 1000
         # Neither a slot that the new limit forbids nor one of a replica that leaves may be handed out on the way.
         if 0 < slots < (before.max_concurrent_requests_per_instance or slots + 1):
             self._wake(*self.dispatcher.configure(slots, settings.max_queue_length, now))
@@ -107,6 +120,13 @@ class Admission:
         if self._left_out and not self.dispatcher.has_ready:
             for uid in list(self._left_out):  # those that were better have left
                 self._readmit(uid)
+        self._look(deployment, trouble)
+
+    def retire(self) -> None:
+        """No snapshot will bring another replica: nobody waits where there is none."""
+        if not self.dispatcher.has_ready:
+            self._trouble = "the deployment was removed"
+            self._turn_away(self._trouble)
 
     def close(self) -> None:
         """The deployment is gone: whoever waits is told, nothing stays armed."""
@@ -114,12 +134,27 @@ class Admission:
             timer.cancel()
         self._warming.clear()
         self._left_out.clear()
+        self._turn_away("the deployment was removed")
+
+    # -- inside --------------------------------------------------------------------------------------------
+
+    def _look(self, deployment: Deployment, trouble: str | None) -> None:
+        """How long, from now on, a request may wait, and for what. Only a snapshot can change whether a replica takes
+        requests: those that are left out never are the last."""
+        has_ready = self.dispatcher.has_ready
+        self._is_holding = deployment.holds_requests and not has_ready
+        settings = deployment.request
+        self._max_wait_s = (settings.max_cold_start_wait_ms if self._is_holding else settings.max_queue_wait_ms) / 1000
+        self._trouble = None if has_ready else trouble
+        if self._trouble is not None:
+            self._turn_away(self._trouble)
+
+    def _turn_away(self, reason: str) -> None:
+        """All who wait are told at once."""
         for ticket, future in self._waiting.items():
             if not future.done():
                 self.dispatcher.expire(ticket)
-                future.set_exception(NoReadyReplicas(self._endpoint))
-
-    # -- inside --------------------------------------------------------------------------------------------
+                future.set_exception(NoReadyReplicas(self._endpoint, reason))
 
     def _warm_up(self, uid: str, step: int) -> None:
         handicap, for_s = SLOW_START[step]
@@ -142,12 +177,15 @@ class Admission:
         future = self._waiting.pop(ticket, None)
         if future is not None and not future.done():
             self.dispatcher.expire(ticket)
-            future.set_exception(self._refusal())
+            future.set_exception(self._refusal(ticket.deadline - ticket.came_at))
 
-    def _refusal(self) -> Unavailable:
-        if not self.dispatcher.has_ready:
-            return NoReadyReplicas(self._endpoint)
-        return Overloaded(self._endpoint, self.dispatcher.estimated_wait_s())
+    def _refusal(self, waited_s: float = 0.0) -> Unavailable:
+        if self.dispatcher.has_ready:
+            return Overloaded(self._endpoint, self.dispatcher.estimated_wait_s())
+        reason = self._trouble or ""
+        if self._is_holding and waited_s:
+            reason = f"waited {waited_s:g} s for the first replica to start"
+        return NoReadyReplicas(self._endpoint, reason)
 
     def _wake(self, *tickets: Ticket | None) -> None:
         for ticket in tickets:

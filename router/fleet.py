@@ -7,14 +7,16 @@ last snapshot, one `LiveDeployment`: its slots and queue, its retry budget, its 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
 from router.admission import Admission
-from router.core.model import Deployment, Load, Replica, Snapshot
+from router.core.model import Deployment, Load, Replica, Snapshot, Trouble
 from router.core.retries import RetryBudget
 from router.core.routes import RouteTable
 from router.metrics import Counters
+from router.pressure import Pressure
 from router.upstream import Upstream
 
 
@@ -23,9 +25,9 @@ class LiveDeployment:
 
     __slots__ = ("admission", "budget", "counters", "is_retired", "noun", "replicas", "reply_header", "scoring_path")
 
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, deployment: Deployment, pressure: Pressure) -> None:
         self.noun = deployment
-        self.admission = Admission(deployment)
+        self.admission = Admission(deployment, pressure)
         self.budget = RetryBudget()
         self.counters = Counters()
         self.replicas: tuple[Replica, ...] = ()
@@ -33,13 +35,13 @@ class LiveDeployment:
         self.reply_header = (b"azureml-model-deployment", deployment.name.encode())
         self.scoring_path = deployment.scoring_route.path.encode()
 
-    def update(self, deployment: Deployment, replicas: tuple[Replica, ...]) -> None:
+    def update(self, deployment: Deployment, replicas: tuple[Replica, ...], trouble: str | None) -> None:
         self.noun = deployment
         self.scoring_path = deployment.scoring_route.path.encode()
         if (port := deployment.scoring_route.port) is not None:
             replicas = tuple(replace(replica, port=port) for replica in replicas)
         self.replicas = replicas
-        self.admission.update(deployment.request, replicas)
+        self.admission.update(deployment, replicas, trouble)
 
     @property
     def is_empty(self) -> bool:
@@ -62,6 +64,9 @@ class LiveDeployment:
             starting=sum(not replica.ready and not replica.leaving for replica in self.replicas),
             total=total,
             refused_total=dispatcher.refused_total,
+            arrived_total=dispatcher.arrived_total,
+            finished_total=dispatcher.finished_total,
+            held_seconds_total=round(dispatcher.held_s_total, 3),
             utilization=round((dispatcher.in_flight + dispatcher.queued) / slots, 4) if slots else 0.0,
             replicas=dispatcher.in_flight_by_replica(),
         )
@@ -72,6 +77,7 @@ class Fleet:
 
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
+        self.pressure = Pressure()
         self.table = RouteTable()
         self.live: dict[str, LiveDeployment] = {}
         self._leaving: set[str] = set()
@@ -88,14 +94,17 @@ class Fleet:
         }
         for key, deployment in declared.items():
             if key not in self.live:
-                self.live[key] = LiveDeployment(deployment)
+                self.live[key] = LiveDeployment(deployment, self.pressure)
         self._upstream.follow(snapshot.replicas)
         self._leaving = {replica.uid for replica in snapshot.replicas if replica.leaving}
         self.table = RouteTable(snapshot.endpoints)
+        troubles = {each.deployment: each.reason for each in snapshot.troubles if _is_in_vain(each, replicas)}
         for key, live in self.live.items():
             live.is_retired = key not in declared
-            if not live.is_retired:
-                live.update(declared[key], tuple(replicas[key]))
+            if live.is_retired:
+                live.admission.retire()
+            else:
+                live.update(declared[key], tuple(replicas[key]), troubles.get(key))
         self.forget_retired()
         self.has_snapshot = True
 
@@ -115,3 +124,10 @@ class Fleet:
             busy = live.admission.dispatcher.in_flight_by_replica()
             in_flight |= {replica.uid for replica in live.replicas if live.is_retired or busy.get(replica.uid)}
         return self._leaving - in_flight
+
+
+def _is_in_vain(trouble: Trouble, replicas: Mapping[str, Sequence[Replica]]) -> bool:
+    """Whether to wait for a first replica is: none can start, or none is there and none can be placed."""
+    if trouble.kind == "placement":
+        return all(replica.leaving for replica in replicas.get(trouble.deployment, ()))
+    return trouble.kind == "start"

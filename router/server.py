@@ -34,6 +34,7 @@ from router.forwarding import Forwarding
 from router.metrics import Counters, RouterCollector
 from router.platforms import Platform
 from router.platforms.local.state import RouterPlace, StateDirectory
+from router.pressure import Pressure
 from router.protocol import protocol_of
 from router.records import refusal_record
 from router.request import RandomDigits
@@ -103,6 +104,7 @@ class RouterServer:
                 await self._wait_for_stop(following)
                 await self._drain(listener, serving)
             finally:
+                self._fleet.pressure.close()
                 admin_listener.should_exit = listener.should_exit = True
                 following.cancel()
                 reporting.cancel()
@@ -121,6 +123,10 @@ class RouterServer:
 
     def load(self) -> list[Load]:
         return self._fleet.loads()
+
+    @property
+    def pressure(self) -> Pressure:
+        return self._fleet.pressure
 
     def loads(self) -> Iterator[tuple[Load, Counters, int]]:
         for live in self._fleet.live.values():
@@ -186,6 +192,7 @@ class RouterServer:
         closed."""
         _log.info("stopping: not ready, finishing %d requests", sum(load.in_flight for load in self.load()))
         self._clients.is_draining = True
+        self._fleet.pressure.release()
         await asyncio.sleep(self._config.drain_grace_ms / 1000)
         listener.should_exit = True
         await serving

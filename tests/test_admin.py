@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import httpx
@@ -9,8 +10,11 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
-from router.admin import admin_app
+from router.admin import GENERATION_HEADER, MAX_LOAD_WAIT_MS, admin_app
 from router.core.model import Load
+from router.pressure import Pressure
+from tests.models import served, until
+from tests.virtual_time import armed, now, on_virtual_time, settle
 
 PAGES = ("/", "/healthz", "/readyz", "/metrics", "/load")
 
@@ -25,6 +29,9 @@ LOAD = Load(
     starting=1,
     total=3,
     refused_total=7,
+    arrived_total=20,
+    finished_total=9,
+    held_seconds_total=4.5,
     utilization=0.6667,
     replicas={"blue-1": 2, "blue-2": 1},
 )
@@ -36,6 +43,7 @@ class Administered:
     def __init__(self) -> None:
         self.reason: str | None = None
         self.loads = [LOAD]
+        self.pressure = Pressure()
 
     def not_ready_because(self) -> str | None:
         return self.reason
@@ -49,12 +57,16 @@ def administered() -> Administered:
     return Administered()
 
 
-@pytest.fixture
-async def client(administered: Administered) -> AsyncIterator[httpx.AsyncClient]:
+def asking(administered: Administered) -> httpx.AsyncClient:
     registry = CollectorRegistry()
     Gauge("answer", "Of everything.", registry=registry).set(42)
     transport = httpx.ASGITransport(admin_app(administered, registry))
-    async with httpx.AsyncClient(transport=transport, base_url="http://internal") as made:
+    return httpx.AsyncClient(transport=transport, base_url="http://internal")
+
+
+@pytest.fixture
+async def client(administered: Administered) -> AsyncIterator[httpx.AsyncClient]:
+    async with asking(administered) as made:
         yield made
 
 
@@ -89,6 +101,9 @@ async def test_the_load_has_camel_case_keys_and_reads_back_to_what_it_was(client
             "starting": 1,
             "total": 3,
             "refusedTotal": 7,
+            "arrivedTotal": 20,
+            "finishedTotal": 9,
+            "heldSecondsTotal": 4.5,
             "utilization": 0.6667,
             "replicas": {"blue-1": 2, "blue-2": 1},
         }
@@ -129,3 +144,111 @@ async def test_every_page_answers_get_and_head_alike(client: httpx.AsyncClient, 
 async def test_the_first_page_lists_the_others_and_anything_else_is_404(client: httpx.AsyncClient) -> None:
     assert (await client.get("/")).json() == {"pages": list(PAGES[1:])}
     assert (await client.get("/api/v1/endpoint/iris/score")).status_code == 404
+
+
+# -- the load when a queue forms -------------------------------------------------------------------------------
+
+
+async def asked(client: httpx.AsyncClient, query: str) -> asyncio.Task[httpx.Response]:
+    task = asyncio.create_task(client.get(f"/load?{query}"))
+    await settle()
+    return task
+
+
+@on_virtual_time
+async def test_the_load_is_told_after_the_wait_when_no_queue_forms() -> None:
+    administered = Administered()
+    async with asking(administered) as client:
+        task = await asked(client, "wait_ms=2500")
+        administered.loads = []
+        reply = await task
+        assert (now(), reply.json()) == (2.5, []), "the load of then"
+        assert reply.headers[GENERATION_HEADER] == "0"
+        await settle()
+        assert armed() == []
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@on_virtual_time
+async def test_everybody_who_waits_is_told_as_soon_as_a_queue_forms() -> None:
+    administered = Administered()
+    async with asking(administered) as client:
+        tasks = [await asked(client, query) for query in ("wait_ms=60000", "wait_ms=60000&since=0", "wait_ms=10000")]
+        await asyncio.sleep(1.0)
+        administered.pressure.rise()
+        replies = await asyncio.gather(*tasks)
+        assert now() == 1.0
+        assert [reply.headers[GENERATION_HEADER] for reply in replies] == ["1", "1", "1"]
+        await settle()
+        assert armed() == []
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@on_virtual_time
+async def test_a_queue_that_formed_since_the_last_answer_is_told_at_once() -> None:
+    administered = Administered()
+    async with asking(administered) as client:
+        known = (await client.get("/load")).headers[GENERATION_HEADER]
+        administered.pressure.rise()
+        reply = await client.get(f"/load?wait_ms=60000&since={known}")
+        assert (now(), reply.headers[GENERATION_HEADER]) == (0.0, "1")
+        await client.get("/load?wait_ms=3000&since=1")
+        assert now() == 3.0
+
+
+@pytest.mark.parametrize("query", ["", "?wait_ms=0", "?since=0", "?wait_ms=0&since=0"])
+@on_virtual_time
+async def test_without_a_wait_the_load_is_told_at_once(query: str) -> None:
+    async with asking(Administered()) as client:
+        reply = await client.get(f"/load{query}")
+        assert (reply.status_code, now()) == (200, 0.0)
+        assert reply.headers[GENERATION_HEADER] == "0"
+
+
+@on_virtual_time
+async def test_when_the_router_ends_nobody_waits() -> None:
+    administered = Administered()
+    async with asking(administered) as client:
+        task = await asked(client, "wait_ms=60000")
+        administered.pressure.close()
+        assert (await task).status_code == (await client.get("/load?wait_ms=60000")).status_code == 200
+        assert now() == 0.0
+
+
+@pytest.mark.parametrize("value", ["-1", "60001", "1.5", "1e3", "", "%2b1", "1_000", "soon", "%d9%a1", "9" * 5_000])
+async def test_a_wait_that_can_not_be_is_400_with_the_value_and_the_rule(client: httpx.AsyncClient, value: str) -> None:
+    reply = await client.get(f"/load?wait_ms={value}")
+    assert reply.status_code == 400
+    error = reply.json()["error"]
+    assert error["code"] == "BadRequest"
+    shown = reply.request.url.params["wait_ms"][:40]
+    assert error["message"] == f"wait_ms is {shown!r}; it must be a whole number from 0 to {MAX_LOAD_WAIT_MS}."
+
+
+async def test_a_generation_that_can_not_be_is_400(client: httpx.AsyncClient) -> None:
+    reply = await client.get("/load?wait_ms=10&since=x")
+    assert reply.status_code == 400
+    assert reply.json()["error"]["message"].startswith("since is 'x'; it must be a whole number from 0 to ")
+
+
+async def test_a_client_that_leaves_while_it_waits_leaves_nothing_behind(administered: Administered) -> None:
+    """On a real socket; `served` ends only when no connection and no task is left."""
+    waiting = administered.pressure._waiting
+    async with served(admin_app(administered, CollectorRegistry())) as port:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /load?wait_ms=60000 HTTP/1.1\r\nHost: x\r\n\r\n")
+        await until(lambda: len(waiting) == 1)
+        writer.transport.abort()
+        await until(lambda: not waiting)
+
+
+async def test_a_client_that_waits_is_told_on_a_connection_that_it_goes_on_using(administered: Administered) -> None:
+    async with (
+        served(admin_app(administered, CollectorRegistry())) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
+    ):
+        for generation in (1, 2):
+            task = asyncio.create_task(client.get("/load?wait_ms=60000"))
+            await until(lambda: len(administered.pressure._waiting) == 1)
+            administered.pressure.rise()
+            assert (await task).headers[GENERATION_HEADER] == str(generation)

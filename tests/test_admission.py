@@ -9,20 +9,21 @@ import pytest
 from router.admission import Admission
 from router.core.dispatch import Permit, Ticket
 from router.core.errors import NoReadyReplicas, Overloaded, Unavailable
-from router.core.model import RequestSettings
+from router.pressure import Pressure
 from tests.core.nouns import a_deployment, replicas_of
 from tests.virtual_time import armed, now, on_virtual_time, settle
 
 
 def admission_of(uids: str, concurrency: int = 1, **settings: int) -> Admission:
     deployment = a_deployment(concurrency=concurrency, **settings)
-    admission = Admission(deployment)
-    admission.update(deployment.request, replicas_of(uids))
+    admission = Admission(deployment, Pressure())
+    admission.update(deployment, replicas_of(uids), None)
     return admission
 
 
-def settings_of(concurrency: int) -> RequestSettings:
-    return RequestSettings(max_concurrent_requests_per_instance=concurrency)
+def shown(admission: Admission, uids: str, concurrency: int = 1, **settings: int) -> None:
+    """A snapshot with these replicas and settings."""
+    admission.update(a_deployment(concurrency=concurrency, **settings), replicas_of(uids), None)
 
 
 async def slot(admission: Admission, *avoid: str) -> Permit:
@@ -92,7 +93,7 @@ async def test_a_replica_that_becomes_ready_serves_those_who_wait() -> None:
     admission = admission_of("", max_queue_wait_ms=10_000)
     waiting = asyncio.create_task(slot(admission))
     await asyncio.sleep(4.0)
-    admission.update(settings_of(1), replicas_of("a"))
+    shown(admission, "a")
     assert (await waiting).waited_s == 4.0
 
 
@@ -198,7 +199,7 @@ async def test_a_raised_limit_wakes_those_who_wait() -> None:
     admission = admission_of("a", max_queue_wait_ms=10_000)
     waiting = [asyncio.create_task(slot(admission)) for _ in range(3)]
     await asyncio.sleep(1.0)
-    admission.update(settings_of(2), replicas_of("a"))
+    shown(admission, "a", concurrency=2)
     await settle()
     assert [task.done() for task in waiting] == [True, True, False]
     with pytest.raises(Overloaded):
@@ -212,7 +213,7 @@ async def test_a_snapshot_that_raises_the_limit_serves_nobody_on_a_replica_that_
     permit = await slot(admission)
     waiting = asyncio.create_task(slot(admission))
     await settle()
-    admission.update(settings_of(2), replicas_of("b"))
+    shown(admission, "b", concurrency=2)
     assert (await waiting).replica.uid == "b"
     assert permit.replica.uid == "a"
 
@@ -224,7 +225,7 @@ async def test_a_snapshot_that_lowers_the_limit_and_brings_a_replica_keeps_to_th
         await slot(admission)
     waiting = [asyncio.create_task(slot(admission)) for _ in range(3)]
     await settle()
-    admission.update(settings_of(1), replicas_of("ab"))
+    shown(admission, "ab")
     await settle()
     assert admission.dispatcher.in_flight_by_replica() == {"a": 3, "b": 1}
     for task in waiting:
@@ -236,7 +237,7 @@ async def test_a_snapshot_that_lowers_the_limit_and_brings_a_replica_keeps_to_th
 async def test_a_changed_queue_wait_holds_for_those_who_come_after_it() -> None:
     admission = admission_of("a", max_queue_wait_ms=10_000)
     await slot(admission)
-    admission.update(RequestSettings(max_queue_wait_ms=200), replicas_of("a"))
+    shown(admission, "a", max_queue_wait_ms=200)
     with pytest.raises(Overloaded):
         await slot(admission)
     assert now() == pytest.approx(0.2)

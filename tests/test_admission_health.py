@@ -10,7 +10,7 @@ from router.admission import Admission
 from router.core.dispatch import Permit, Ticket
 from router.core.errors import ReplicaClosed, ReplicaUnreachable, RouterError
 from router.core.health import CONSECUTIVE_FAILURES, FIRST_PAUSE_S, LONGEST_PAUSE_S, SLOW_START
-from router.core.model import RequestSettings
+from router.pressure import Pressure
 from tests.core.nouns import a_deployment, a_replica
 from tests.virtual_time import armed, now, on_virtual_time
 
@@ -22,15 +22,14 @@ class Fleet:
     """One deployment's replicas, and the snapshots that speak of them."""
 
     def __init__(self, uids: str, concurrency: int = 1) -> None:
-        deployment = a_deployment(concurrency=concurrency)
-        self.settings: RequestSettings = deployment.request
-        self.admission = Admission(deployment)
+        self.deployment = a_deployment(concurrency=concurrency)
+        self.admission = Admission(self.deployment, Pressure())
         self.are(uids)
 
     def are(self, uids: str) -> None:
         """These are the replicas now; those in capitals are not ready."""
         replicas = [a_replica(uid.lower(), ready=uid.islower()) for uid in uids]
-        self.admission.update(self.settings, replicas)
+        self.admission.update(self.deployment, replicas, None)
 
     def permit(self, uid: str) -> Permit:
         """A slot of this very replica."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,8 +10,19 @@ import pytest
 from msgspec.structs import replace
 
 from router.core.dispatch import Permit
-from router.core.errors import NotFound
-from router.core.model import Addresses, Deployment, Endpoint, Replica, RequestSettings, Route, Snapshot
+from router.core.errors import NoReadyReplicas, NotFound
+from router.core.model import (
+    Addresses,
+    Deployment,
+    Endpoint,
+    Replica,
+    RequestSettings,
+    Route,
+    ScaleSettings,
+    Snapshot,
+    Trouble,
+    TroubleKind,
+)
 from router.fleet import Fleet
 from router.upstream import Upstream
 
@@ -110,10 +122,13 @@ async def test_the_load_says_how_it_goes(fleet: Fleet) -> None:
     assert (load.in_flight, load.queued, load.busy) == (2, 1, 2)
     assert (load.ready, load.starting, load.total) == (2, 1, 3)
     assert load.utilization == 1.0, "(2 in flight + 1 queued) / (3 replicas x 1)"
+    assert (load.arrived_total, load.finished_total, load.held_seconds_total) == (3, 0, 0.0)
     admission.dispatcher.abandon(ticket, 0.0)
     for permit in permits:
-        admission.release(permit)
-    assert fleet.loads()[0].utilization == 0.0
+        admission.dispatcher.release(permit, permit.granted_at + 1.5)
+    (load,) = fleet.loads()
+    assert load.utilization == 0.0
+    assert (load.arrived_total, load.finished_total, load.held_seconds_total) == (3, 2, 3.0)
 
 
 @pytest.mark.parametrize(("slots", "replicas"), [(0, (replica(),)), (1, ())])
@@ -181,3 +196,88 @@ async def test_a_scoring_route_with_a_port_of_its_own_is_where_requests_go(fleet
     elsewhere = replace(deployment(), scoring_route=Route(path="/score", port=81))
     fleet.follow(shown(replica("a"), deployments=(elsewhere,)))
     assert taken(fleet).replica.port == 81
+
+
+# -- held requests and troubles --------------------------------------------------------------------------------
+
+
+def to_zero(name: str = "blue") -> Deployment:
+    return replace(deployment(name), scale=ScaleSettings(min_instances=0, max_instances=2))
+
+
+async def waiting(fleet: Fleet, key: str = "iris/blue") -> asyncio.Task[Permit]:
+    """A request that asked for a slot, and got none yet."""
+    admission = fleet.live[key].admission
+    ticket = admission.acquire()
+    assert not isinstance(ticket, Permit)
+    task = asyncio.create_task(admission.wait(ticket))
+    await asyncio.sleep(0)
+    return task
+
+
+async def test_a_held_request_counts_as_queued_and_gets_the_first_replica(fleet: Fleet) -> None:
+    fleet.follow(shown(deployments=(to_zero(),)))
+    task = await waiting(fleet)
+    (load,) = fleet.loads()
+    assert (load.queued, load.arrived_total, load.total) == (1, 1, 0)
+    fleet.follow(shown(replica(), deployments=(to_zero(),)))
+    assert (await task).replica.uid == "a"
+    assert fleet.loads()[0].queued == 0
+
+
+@pytest.mark.parametrize(("kind", "tells"), [("start", True), ("placement", True), ("conflict", False)])
+async def test_a_trouble_in_which_no_replica_comes_tells_those_who_are_held(
+    fleet: Fleet, kind: TroubleKind, tells: bool
+) -> None:
+    both = (to_zero(), to_zero("green"))
+    fleet.follow(shown(deployments=both))
+    blue, green = await waiting(fleet), await waiting(fleet, "iris/green")
+    trouble = Trouble(deployment="iris/blue", kind=kind, reason="it ended with exit code 3")
+    fleet.follow(replace(shown(deployments=both), troubles=(trouble,)))
+    await asyncio.sleep(0)
+    assert (blue.done(), green.done()) == (tells, False)
+    if tells:
+        with pytest.raises(NoReadyReplicas, match="it ended with exit code 3"):
+            await blue
+        assert [load.refused_total for load in fleet.loads()] == [1, 0]
+    fleet.follow(shown(replica(), replica("g", of="iris/green"), deployments=both))
+    assert (await green).replica.uid == "g"
+    assert tells or (await blue).replica.uid == "a"
+
+
+async def test_who_is_held_still_waits_for_a_replica_that_starts_while_another_has_no_room(fleet: Fleet) -> None:
+    full = Trouble(deployment="iris/blue", kind="placement", reason="no node has 2 CPUs left")
+    fleet.follow(shown(replica(ready=False), deployments=(to_zero(),)))
+    task = await waiting(fleet)
+    fleet.follow(replace(shown(replica(ready=False), deployments=(to_zero(),)), troubles=(full,)))
+    await asyncio.sleep(0)
+    assert not task.done()
+    fleet.follow(replace(shown(replica(), deployments=(to_zero(),)), troubles=(full,)))
+    assert (await task).replica.uid == "a"
+
+
+async def test_one_trouble_is_not_hidden_by_another_that_does_not_keep_from_starting(fleet: Fleet) -> None:
+    start, conflict = (
+        Trouble(deployment="iris/blue", kind="start", reason="no such program"),
+        Trouble(deployment="iris/blue", kind="conflict", reason="something else scales it"),
+    )
+    fleet.follow(replace(shown(deployments=(to_zero(),)), troubles=(start, conflict)))
+    with pytest.raises(NoReadyReplicas, match="no such program"):
+        await (await waiting(fleet))
+
+
+async def test_a_removed_deployment_without_a_replica_tells_those_who_are_held_and_is_gone(fleet: Fleet) -> None:
+    fleet.follow(shown(deployments=(to_zero(),)))
+    task = await waiting(fleet)
+    fleet.follow(Snapshot())
+    assert fleet.live == {}
+    with pytest.raises(NoReadyReplicas, match="removed"):
+        await task
+
+
+async def test_the_pressure_of_every_deployment_is_the_fleets(fleet: Fleet) -> None:
+    fleet.follow(shown(deployments=(to_zero(), to_zero("green"))))
+    task = await waiting(fleet, "iris/green")
+    assert fleet.pressure.generation == 1
+    fleet.follow(shown(replica("g", of="iris/green"), deployments=(to_zero(), to_zero("green"))))
+    await task

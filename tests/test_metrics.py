@@ -172,6 +172,9 @@ def test_families_are_made_of_live_objects_at_each_scrape() -> None:
         starting=1,
         total=6,
         refused_total=8,
+        arrived_total=20,
+        finished_total=9,
+        held_seconds_total=4.5,
         utilization=1.5,
         replicas={},
     )

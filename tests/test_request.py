@@ -10,6 +10,7 @@ import pytest
 from router.core.model import Addresses, Deployment, Endpoint, Route
 from router.core.routes import RouteTable
 from router.fleet import LiveDeployment
+from router.pressure import Pressure
 from router.request import ARRIVED, RandomDigits, Request
 
 DIGITS = b"0123456789abcdef" * 3
@@ -35,7 +36,8 @@ async def head_of(request: Request, *, path: str = "/score", **endpoint: Any) ->
         endpoint="iris", name="blue", workload=Addresses(addresses=()), scoring_route=Route(path=path)
     )
     noun = Endpoint(name="iris", deployments=(deployment,), **endpoint)
-    head = request.head(RouteTable([noun]).match(request.path), LiveDeployment(deployment), b"forwarded: x\r\n")
+    live = LiveDeployment(deployment, Pressure())
+    head = request.head(RouteTable([noun]).match(request.path), live, b"forwarded: x\r\n")
     assert head.endswith(b"\r\n")
     return head.split(b"\r\n")[:-1]
 
@@ -66,7 +68,8 @@ def test_every_reply_carries_the_ids_and_one_that_was_routed_its_deployment() ->
 
 async def test_the_deployment_is_named_once_it_is_known() -> None:
     request = request_of()
-    request.live = LiveDeployment(Deployment(endpoint="iris", name="blue", workload=Addresses(addresses=())))
+    deployment = Deployment(endpoint="iris", name="blue", workload=Addresses(addresses=()))
+    request.live = LiveDeployment(deployment, Pressure())
     assert (b"azureml-model-deployment", b"blue") in request.own_reply_headers()
 
 

@@ -200,6 +200,34 @@ async def test_a_stuck_request_does_not_hold_it_longer_than_the_drain_timeout(
     assert (site.folder / "log").read_text().count("\n") == 1, "what is cut is in the log, too"
 
 
+async def test_who_waits_for_a_queue_is_told_when_one_forms_and_when_the_router_stops(site: Site) -> None:
+    """Each wait is for a minute, and the test has less."""
+    async with routing(site.folder, "--drain-grace-ms", "0") as one, one.client() as client, one.wire() as busy:
+        await one.ready()
+        site.model.gate.clear()
+        busy[1].write(score())
+        await one.until_load(inFlight=1)
+        wait = f"{one.place.admin}/load?wait_ms=60000&since=0"
+        waits = [asyncio.create_task(client.get(wait)) for _ in range(3)]
+        async with one.wire() as queued:
+            queued[1].write(score())
+            for reply in await asyncio.gather(*waits):
+                assert reply.headers["x-scoregate-load-seq"] == "1"
+                assert reply.json()[0]["queued"] == 1
+            assert (await client.get(wait)).json()[0]["queued"] == 1, "told at once to who knows of none"
+            last = asyncio.create_task(client.get(wait.replace("since=0", "since=1")))
+            await one.until_load(queued=1)
+            assert not last.done()
+            one.send_signal()
+            assert (await last).headers["x-scoregate-load-seq"] == "1"
+            during_drain = asyncio.create_task(client.get(wait.replace("since=0", "since=1")))
+            site.model.gate.set()
+            assert (await queued[0].read()).startswith(b"HTTP/1.1 200")
+        assert (await during_drain).status_code == 200
+        assert await one.ended() == 0
+        assert b"Traceback" not in one.said
+
+
 async def test_the_access_log_is_whole_when_it_has_ended(site: Site) -> None:
     async with routing(site.folder, "--drain-grace-ms", "0") as one, one.client() as client:
         await one.ready()

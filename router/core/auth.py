@@ -1,6 +1,6 @@
 """Does this Authorization header open this endpoint?
 
-Pure. `Authorization: Bearer <key>` is the only form (docs/contract.md section 6). Keys are compared as SHA-256 digests,
+Pure. `Authorization: Bearer <key>` is the only form (docs/contract.md section 7). Keys are compared as SHA-256 digests,
 with `compare_digest`, and always both of them, so that the time taken tells nothing about either.
 """
 

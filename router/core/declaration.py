@@ -1,7 +1,8 @@
 """What does a declaration look like, and what must hold between its values?
 
 Pure. One Struct for each object of the YAML shape; the rules of single values are in rules.py. An endpoint splits
-its traffic either as Azure ML's v2 does (`traffic`) or as its v1 did (`trafficPercentile`, `isDefault`).
+its traffic either as Azure ML's v2 does (`traffic`) or as its v1 did (`trafficPercentile`, `isDefault`). Scale
+settings keep which of them were given, for some may not be given together.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from msgspec import Struct
+from msgspec.structs import asdict, fields, replace
 
 from router.core.model import (
     PAYLOAD_LIMIT_BYTES,
@@ -20,6 +22,8 @@ from router.core.model import (
     Process,
     RequestSettings,
     Route,
+    ScaleSettings,
+    ScaleType,
 )
 from router.core.rules import complaint, parse_address
 
@@ -28,6 +32,8 @@ DEFAULTS = Deployment(endpoint="", name="", workload=Addresses(addresses=()))
 
 _V1_VERSIONS = 6
 """Azure ML's v1 takes at most so many versions of an endpoint."""
+_V1_MAX_INSTANCES = 10
+"""Azure ML's v1 lets a version grow to so many where nothing is said; v2 to 1."""
 
 
 class _Object(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -42,6 +48,23 @@ class Auth(_Object, frozen=True, kw_only=True):
     mode: AuthMode = "key"
 
 
+class DeclaredScale(_Object, frozen=True, kw_only=True):
+    """The fields of ScaleSettings; None is not given."""
+
+    type: ScaleType = "targetUtilization"
+    min_instances: int | None = None
+    max_instances: int | None = None
+    target_utilization_percentage: int | None = None
+    polling_interval: int | None = None
+    scale_down_window: float | None = None
+    scale_down_starts: float | None = None
+
+    @property
+    def given(self) -> dict[str, int | float]:
+        """All but the type, by the names they have in Python."""
+        return {name: value for name, value in asdict(self).items() if name != "type" and value is not None}
+
+
 class DeclaredDeployment(_Object, frozen=True, kw_only=True):
     name: str
     process: Process | None = None
@@ -49,6 +72,7 @@ class DeclaredDeployment(_Object, frozen=True, kw_only=True):
     port: int = 5001
     """Of an address that has none. A process is told its port."""
     instance_count: int | None = None
+    scale_settings: DeclaredScale | None = None
     request_settings: RequestSettings = DEFAULTS.request
     scoring_route: Route = DEFAULTS.scoring_route
     liveness_route: Route = DEFAULTS.liveness_route
@@ -76,6 +100,14 @@ class Spec(_Object, frozen=True, kw_only=True):
     @property
     def splits_the_v1_way(self) -> bool:
         return any(d.traffic_percentile is not None or d.is_default is not None for d in self.deployments)
+
+    def scale_of(self, deployment: DeclaredDeployment) -> ScaleSettings | None:
+        """With every default filled in; None for a fixed number of replicas."""
+        declared = deployment.scale_settings
+        if declared is None or declared.type == "default":
+            return None
+        defaults = ScaleSettings(max_instances=_V1_MAX_INSTANCES) if self.splits_the_v1_way else ScaleSettings()
+        return replace(defaults, **declared.given)
 
     @property
     def weights(self) -> tuple[tuple[str, int], ...]:
@@ -107,7 +139,12 @@ def problems_between_values(declaration: Declaration) -> Iterator[str]:
     spec = declaration.spec
     yield from _name_problems(declaration.metadata.name, spec)
     for index, deployment in enumerate(spec.deployments):
-        yield from _workload_problems(f"spec.deployments[{index}]", deployment)
+        path = f"spec.deployments[{index}]"
+        yield from _workload_problems(path, deployment)
+        yield from _fixed_count_problems(path, deployment)
+        if (scale := spec.scale_of(deployment)) is not None:
+            yield from _company_problems(path, deployment)
+            yield from _scale_problems(f"{path}.scaleSettings", scale)
     if spec.traffic is not None:
         yield from _traffic_problems(spec, spec.traffic)
     elif spec.splits_the_v1_way:
@@ -138,6 +175,38 @@ def _workload_problems(path: str, deployment: DeclaredDeployment) -> Iterator[st
     for address, times in Counter(deployment.host_ports).items():
         if times > 1:
             yield f"{path}.addresses: {address} given {times} times, but it must be unique in the deployment"
+
+
+def _fixed_count_problems(path: str, deployment: DeclaredDeployment) -> Iterator[str]:
+    """Azure ML v2: scale settings of type `default` are a fixed number, and hold nothing else."""
+    settings = deployment.scale_settings
+    if settings is None or settings.type != "default":
+        return
+    for field in fields(DeclaredScale):
+        if field.name in settings.given:
+            rule = "must be left out with type default: the number of replicas is instanceCount"
+            yield f"{path}.scaleSettings.{field.encode_name}: {complaint(settings.given[field.name], rule)}"
+
+
+def _company_problems(path: str, deployment: DeclaredDeployment) -> Iterator[str]:
+    """What may not stand beside scale settings by which the number of replicas follows the load."""
+    if deployment.addresses is not None:
+        yield f"{path}.scaleSettings: given beside addresses, but it must be left out: they can't be scaled"
+    elif deployment.instance_count is not None:
+        rule = "must be left out with scaleSettings: the load sets the number, from minInstances to maxInstances"
+        yield f"{path}.instanceCount: {complaint(deployment.instance_count, rule)}"
+    if deployment.request_settings.max_concurrent_requests_per_instance == 0:
+        rule = "must be greater than 0 with scaleSettings: without a limit there is no utilization"
+        yield f"{path}.requestSettings.maxConcurrentRequestsPerInstance: {complaint(0, rule)}"
+
+
+def _scale_problems(path: str, scale: ScaleSettings) -> Iterator[str]:
+    if scale.min_instances > scale.max_instances:
+        rule = f"must be at most maxInstances, which is {scale.max_instances}"
+        yield f"{path}.minInstances: {complaint(scale.min_instances, rule)}"
+    if scale.scale_down_window < scale.polling_interval:
+        rule = f"must be at least pollingInterval, which is {scale.polling_interval}"
+        yield f"{path}.scaleDownWindow: {complaint(scale.scale_down_window, rule)}"
 
 
 def _traffic_problems(spec: Spec, traffic: dict[str, int]) -> Iterator[str]:

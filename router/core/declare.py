@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from router.core.declaration import DEFAULTS, Declaration, DeclaredDeployment, problems_between_values
-from router.core.model import Addresses, Deployment, Endpoint, Process, RequestSettings, Workload
+from router.core.model import Addresses, Deployment, Endpoint, Process, RequestSettings, ScaleSettings, Workload
 from router.core.rules import API_VERSION, KIND, complaint, is_name, problems_of
 
 _V1_REQUEST_SETTINGS = RequestSettings(request_timeout_ms=60_000)
@@ -71,7 +71,7 @@ def _endpoint(document: object) -> Endpoint:
         name=name,
         auth_mode=spec.auth.mode,
         weights=spec.weights,
-        deployments=tuple(_deployment(name, deployment) for deployment in spec.deployments),
+        deployments=tuple(_deployment(name, declared, spec.scale_of(declared)) for declared in spec.deployments),
         max_payload_bytes=spec.max_payload_bytes,
         forward_authorization=spec.forward_authorization,
     )
@@ -103,7 +103,7 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
     return {**document, "spec": {**spec, "deployments": deployments}}
 
 
-def _deployment(endpoint: str, declared: DeclaredDeployment) -> Deployment:
+def _deployment(endpoint: str, declared: DeclaredDeployment, scale: ScaleSettings | None) -> Deployment:
     workload: Workload
     if declared.process is not None:
         workload, instances = declared.process, declared.instance_count
@@ -116,6 +116,7 @@ def _deployment(endpoint: str, declared: DeclaredDeployment) -> Deployment:
         workload=workload,
         instance_count=DEFAULTS.instance_count if instances is None else instances,
         request=declared.request_settings,
+        scale=scale,
         scoring_route=declared.scoring_route,
         liveness_route=declared.liveness_route,
         readiness_route=declared.readiness_route,
@@ -145,7 +146,7 @@ def _effective_deployment(deployment: Deployment) -> dict[str, object]:
     match deployment.workload:
         case Process(command=command, env=env, working_dir=working_dir):
             process = {"command": command, "env": env, "workingDir": working_dir}
-            replicas = {"process": process, "instanceCount": deployment.instance_count}
+            replicas = {"process": process, **_effective_count(deployment)}
         case Addresses(addresses=addresses):
             replicas = {"addresses": addresses}
     settings = {
@@ -161,3 +162,10 @@ def _effective_deployment(deployment: Deployment) -> dict[str, object]:
     }
     plain: dict[str, object] = _without_nulls(msgspec.to_builtins(settings))
     return plain
+
+
+def _effective_count(deployment: Deployment) -> dict[str, object]:
+    """Either the one or the other may be declared."""
+    if deployment.scale is None:
+        return {"instanceCount": deployment.instance_count}
+    return {"scaleSettings": deployment.scale}

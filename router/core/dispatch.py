@@ -93,6 +93,9 @@ class Dispatcher:
         self._queue: OrderedDict[Ticket, None] = OrderedDict()
         self._mean_hold_s: float | None = None
         self.in_flight = 0
+        self.arrived_total = 0
+        self.finished_total = 0
+        self.held_s_total = 0.0
         self.refused_total = 0
 
     # -- requests ------------------------------------------------------------------------------------------
@@ -102,6 +105,7 @@ class Dispatcher:
 
         `avoid`: uids of replicas that this request must not get again.
         """
+        self.arrived_total += 1
         if self._open_count:  # whoever waits would not take what is open (invariant 2)
             seat = self._least_loaded(avoid)
             if seat is not None:
@@ -122,6 +126,8 @@ class Dispatcher:
             raise ValueError(f"the permit for replica {permit.replica.uid} was released before")
         permit.seat = None
         held_s = now - permit.granted_at
+        self.finished_total += 1
+        self.held_s_total += held_s
         mean = self._mean_hold_s
         self._mean_hold_s = held_s if mean is None else mean + _HOLD_WEIGHT * (held_s - mean)
         self._close(seat)

@@ -12,6 +12,9 @@ from typing import ClassVar, Literal
 Source = Literal["client", "router", "replica"]
 Headers = tuple[tuple[bytes, bytes], ...]
 
+MAX_REASON_LENGTH = 500
+"""Characters of a reason that comes from outside: a platform's, or a model's own last words."""
+
 
 class RouterError(Exception):
     """A request that ends with a reply of the router's own. `message` is shown to the client: no secrets, no traces."""
@@ -146,10 +149,13 @@ class Overloaded(Unavailable):
 
 
 class NoReadyReplicas(Unavailable):
+    """`reason`: why there is none, in words from anywhere; shown as one line of bounded length."""
+
     code = "NoReadyReplicas"
 
-    def __init__(self, endpoint: str) -> None:
-        super().__init__(f"No ready replicas for service {endpoint}")
+    def __init__(self, endpoint: str, reason: str = "") -> None:
+        message, reason = f"No ready replicas for service {endpoint}", _one_line(reason)
+        super().__init__(f"{message}: {reason}" if reason else message)
 
 
 class TooManyConnections(Unavailable):
@@ -164,3 +170,10 @@ class RequestTimeout(RouterError):
 
     def __init__(self, timeout_ms: int) -> None:
         super().__init__(f"The deployment gives a request {timeout_ms:,} ms; no reply was complete by then.")
+
+
+def _one_line(text: str) -> str:
+    """Without control characters, line breaks and what turns the direction of writing."""
+    words = "".join(each if each.isprintable() else " " for each in text[: 4 * MAX_REASON_LENGTH]).split()
+    line = " ".join(words)
+    return line if len(line) <= MAX_REASON_LENGTH else line[: MAX_REASON_LENGTH - 1] + "…"

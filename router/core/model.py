@@ -27,6 +27,30 @@ class RequestSettings(Struct, frozen=True, kw_only=True, rename="camel", forbid_
     """How long a request may wait for a slot before 503."""
     max_queue_length: int = 1_000
     """How many requests may wait for a slot; one more is 503 at once."""
+    max_cold_start_wait_ms: int = 60_000
+    """How long a request may wait instead where there is no ready replica and `minInstances` is 0."""
+
+
+ScaleType = Literal["targetUtilization", "default"]
+
+
+class ScaleSettings(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """How the number of replicas follows the load. Names and defaults are Azure ML's; the window is ours."""
+
+    type: ScaleType = "targetUtilization"
+    """`default` is a fixed number, as in Azure ML's v2: the same as no scale settings."""
+    min_instances: int = 1
+    """0 lets an idle deployment go to none; its next request waits for a replica."""
+    max_instances: int = 1
+    target_utilization_percentage: int = 70
+    """(in flight + queued) / (replicas x concurrency) that the number of replicas aims for."""
+    polling_interval: int = 1
+    """Seconds between two looks at the load; a queue that forms is seen at once."""
+    scale_down_window: float = 60.0
+    """Seconds: the highest need of so long is kept, as far as it is worth it."""
+    scale_down_starts: float = 4.0
+    """What it is worth: each second in which a replica was needed pays for keeping it so many times its measured
+    start time."""
 
 
 class Probe(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -73,6 +97,8 @@ class Deployment(Struct, frozen=True, kw_only=True):
     workload: Workload
     instance_count: int = 1
     request: RequestSettings = RequestSettings()
+    scale: ScaleSettings | None = None
+    """None for a fixed number of replicas."""
     scoring_route: Route = Route(path="/score")
     liveness_route: Route = Route(path="/")
     readiness_route: Route = Route(path="/")
@@ -84,6 +110,17 @@ class Deployment(Struct, frozen=True, kw_only=True):
     @property
     def key(self) -> str:
         return f"{self.endpoint}/{self.name}"
+
+    @property
+    def holds_requests(self) -> bool:
+        """Whether a request may wait for the first replica to start: the deployment scales to zero."""
+        return self.scale is not None and self.scale.min_instances == 0
+
+    def allowed(self, wished: int) -> int:
+        """The nearest number of replicas within the deployment's bounds; a fixed number where it does not scale."""
+        if self.scale is None:
+            return self.instance_count
+        return max(self.scale.min_instances, min(self.scale.max_instances, wished))
 
 
 class KeyHashes(Struct, frozen=True):
@@ -119,11 +156,37 @@ class Replica(Struct, frozen=True, kw_only=True):
     """Finishes what it has, takes nothing new."""
 
 
+TroubleKind = Literal["start", "placement", "conflict"]
+
+
+class Trouble(Struct, frozen=True, kw_only=True):
+    """What keeps a deployment from the replicas it should have."""
+
+    deployment: str
+    """The deployment's key."""
+    kind: TroubleKind
+    """Its replicas can't start; there is no room for more of them; or something else scales it, too."""
+    reason: str
+    """In words, for a client and an operator."""
+
+
+class Instance(Struct, frozen=True, kw_only=True):
+    """One router process. A new process is a new instance, also at the same address."""
+
+    id: str
+    admin: str
+    """URL of its internal port."""
+
+
 class Snapshot(Struct, frozen=True, kw_only=True):
-    """All endpoints and replicas at one moment."""
+    """All endpoints, replicas and router instances at one moment."""
 
     endpoints: tuple[Endpoint, ...] = ()
     replicas: tuple[Replica, ...] = ()
+    wished: dict[str, int] = {}
+    """The number of replicas that the platform works towards, by deployment key, where it knows one."""
+    troubles: tuple[Trouble, ...] = ()
+    instances: tuple[Instance, ...] = ()
 
 
 class Load(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -142,6 +205,12 @@ class Load(Struct, frozen=True, kw_only=True, rename="camel"):
     total: int
     refused_total: int
     """Requests refused for lack of room since the router started; only grows."""
+    arrived_total: int
+    """Requests that asked for a slot, ever; only grows, like the two below."""
+    finished_total: int
+    """Slots given back, ever."""
+    held_seconds_total: float
+    """How long those slots were held, summed up."""
     utilization: float
     """(in flight + queued) / (total x concurrency); 0 for an empty or unlimited deployment."""
     replicas: dict[str, int]

@@ -28,7 +28,7 @@ _ADDRESS = re.compile(r"(?P<host>\[[^\[\]]+\]|[^:\[\]]+)(:(?P<port>[0-9]{1,5}))?
 _HOST_LABEL = r"[a-z0-9_]([-a-z0-9_]{0,61}[a-z0-9_])?"
 _HOST_NAME = re.compile(rf"{_HOST_LABEL}(\.{_HOST_LABEL})*\.?")
 
-_NOT_YET = {"workload", "scaleSettings", "mirrorTraffic"}
+_NOT_YET = {"workload", "mirrorTraffic"}
 _LEAVES: dict[type[inspect.Type], tuple[type, str]] = {
     inspect.StrType: (str, "must be text"),
     inspect.LiteralType: (str, "must be text"),
@@ -122,6 +122,11 @@ _RULES: dict[str, _Rule] = {
     "maxQueueWaitMs": _NOT_NEGATIVE,
     "maxQueueLength": _NOT_NEGATIVE,
     "initialDelay": _NOT_NEGATIVE,
+    "type": _Rule(
+        lambda scale_type: scale_type in ("targetUtilization", "default"), "must be targetUtilization or default"
+    ),
+    "minInstances": _NOT_NEGATIVE,
+    "targetUtilizationPercentage": _Rule(lambda percent: 1 <= percent <= 100, "must be 1 to 100"),
 }
 """By field name; `name[]` is for each item of a list, `name{}` for each value of a mapping. A number
 that is not here must be greater than 0."""

@@ -6,7 +6,7 @@ between a cluster and one machine.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -30,10 +30,19 @@ class Platform(Protocol):
     def watch(self) -> AsyncIterator[Snapshot]:
         """Whole snapshots, the first as soon as one is known, then one after each change. Never ends by itself."""
 
-    async def scale(self, endpoint: str, deployment: str, replicas: int) -> None:
+    async def scale(self, endpoint: str, deployment: str, replicas: int, leave_first: Sequence[str] = ()) -> None:
         """Ask for that many replicas; returns once the wish is recorded, not once it is met.
 
+        Where the deployment has scale settings, their bounds count. `leave_first`: uids in the order in which these
+        replicas should leave when the number falls; those that are not ready go before them.
         Raises PlatformError for an unknown deployment, a negative count, or a platform that can't scale.
+        """
+
+    def leadership(self) -> AsyncIterator[bool]:
+        """Whether this process may scale: its first word at once, then one after each change. Never ends by itself.
+
+        At no moment may two. Who closes the iterator, or ends, lets another lead.
+        Raises PlatformError where nothing can be scaled.
         """
 
     async def drained(self, uid: str) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -20,15 +20,17 @@ _NO_SNAPSHOT = Snapshot()
 
 
 class MemoryPlatform:
-    """`scaled` is the last wish by deployment key.
+    """`scaled` is the last wish by deployment key, as it was made; in the snapshot it is within bounds.
 
     Replicas that `scale` adds are not ready, and have an address that says nothing; replicas that it takes away are
-    leaving, the unready and the youngest first, and gone once drained. To make them ready is up to who publishes.
+    leaving, the unready first, then those named, then the youngest, and gone once drained. To make them ready is up
+    to who publishes. All who ask lead, until they are told otherwise.
     """
 
     def __init__(self, snapshot: Snapshot = _NO_SNAPSHOT) -> None:
         self.snapshot = snapshot
         self.scaled: dict[str, int] = {}
+        self._leads = True
         self._changed = asyncio.Event()
         self._uids = itertools.count(1)
 
@@ -44,8 +46,21 @@ class MemoryPlatform:
         """Nothing happens if it equals the present one."""
         if snapshot != self.snapshot:
             self.snapshot = snapshot
-            self._changed.set()
-            self._changed = asyncio.Event()
+            self._wake()
+
+    def lead(self, leads: bool) -> None:
+        """From now on this process may scale, or may not."""
+        self._leads = leads
+        self._wake()
+
+    async def leadership(self) -> AsyncIterator[bool]:
+        told: bool | None = None
+        while True:
+            changed = self._changed
+            if self._leads != told:
+                told = self._leads
+                yield told
+            await changed.wait()
 
     async def watch(self) -> AsyncIterator[Snapshot]:
         """The present snapshot at once, then each time the newest: one who is slow misses those between."""
@@ -57,24 +72,37 @@ class MemoryPlatform:
                 yield seen
             await changed.wait()
 
-    async def scale(self, endpoint: str, deployment: str, replicas: int) -> None:
+    async def scale(self, endpoint: str, deployment: str, replicas: int, leave_first: Sequence[str] = ()) -> None:
         key = f"{endpoint}/{deployment}"
-        if not any(known.key == key for e in self.snapshot.endpoints for known in e.deployments):
+        known = {each.key: each for e in self.snapshot.endpoints for each in e.deployments}
+        if key not in known:
             raise PlatformError(f"there is no deployment {key} to scale")
         if replicas < 0:
             raise PlatformError(f"{key} can't have {replicas} replicas: 0 is the fewest")
         self.scaled[key] = replicas
+        wished = known[key].allowed(replicas) if known[key].scale else replicas
         staying = [each for each in self.snapshot.replicas if each.deployment == key and not each.leaving]
-        spare = sorted(reversed(staying), key=lambda each: each.ready)[: max(0, len(staying) - replicas)]
+        spare = _first_to_leave(staying, leave_first)[: max(0, len(staying) - wished)]
         kept = [replace(each, leaving=True) if each in spare else each for each in self.snapshot.replicas]
-        added = [self._starting(key) for _ in range(replicas - len(staying))]
-        self.publish(replace(self.snapshot, replicas=(*kept, *added)))
+        added = [self._starting(key) for _ in range(wished - len(staying))]
+        all_wished = {**self.snapshot.wished, key: wished}
+        self.publish(replace(self.snapshot, replicas=(*kept, *added), wished=all_wished))
 
     async def drained(self, uid: str) -> None:
         gone = [each for each in self.snapshot.replicas if each.uid == uid and each.leaving]
         replicas = tuple(each for each in self.snapshot.replicas if each not in gone)
         self.publish(replace(self.snapshot, replicas=replicas))
 
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
     def _starting(self, key: str) -> Replica:
         uid = f"{key}#memory-{next(self._uids)}"
         return Replica(uid=uid, deployment=key, host="127.0.0.1", port=5001, ready=False)
+
+
+def _first_to_leave(replicas: Sequence[Replica], leave_first: Sequence[str]) -> list[Replica]:
+    """`replicas` come oldest first."""
+    turns = {uid: turn for turn, uid in enumerate(leave_first)}
+    return sorted(reversed(replicas), key=lambda each: (each.ready, turns.get(each.uid, len(turns))))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -72,11 +72,15 @@ class StaticPlatform:
     def watch(self) -> AsyncIterator[Snapshot]:
         return self._published.watch()
 
-    async def scale(self, endpoint: str, deployment: str, replicas: int) -> None:
+    async def scale(self, endpoint: str, deployment: str, replicas: int, leave_first: Sequence[str] = ()) -> None:
         raise PlatformError(
             f"{endpoint}/{deployment} can't have {replicas} replicas: the static platform has fixed addresses, "
             f"edit {self._file} instead"
         )
+
+    def leadership(self) -> AsyncIterator[bool]:
+        """Raises PlatformError: an autoscaler here has nothing to do, and its owner should know."""
+        raise PlatformError("the static platform has fixed addresses: there is nothing to scale")
 
     async def drained(self, uid: str) -> None:
         """No replica of this platform is ever leaving: an address is there, or it is not."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from itertools import pairwise
@@ -11,12 +13,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from msgspec.structs import replace
 
 from router.core.declare import declared_endpoints
-from router.core.model import Snapshot
+from router.core.model import Instance, Replica, Snapshot
 from router.platforms import Platform, PlatformError
 from router.platforms.local import LocalPlatform
-from router.platforms.local.state import StateDirectory
+from router.platforms.local.state import RouterPlace, StateDirectory
 from router.platforms.local.supervisor import Supervisor
 from router.platforms.memory import MemoryPlatform
 from router.platforms.static import StaticPlatform
@@ -25,20 +28,25 @@ PATIENCE_S = 20.0
 
 
 class World(NamedTuple):
-    """A platform that was entered, and how its endpoints change: `declare(names)`, each with a deployment `blue`."""
+    """A platform that was entered, and how its endpoints change: `declare(names)`, each with a deployment `blue`.
+    `start_router(url)`: one that has its internal port there starts, in the place of the last."""
 
     platform: Platform
     declare: Callable[..., None]
+    start_router: Callable[[str], None]
 
 
 Opening = Callable[[Path, tuple[str, ...]], AbstractAsyncContextManager[World]]
 
 
 ADDRESSES = {"addresses": ["127.0.0.1:1"]}
-PROCESS = {"process": {"command": ["$(PYTHON)", "-c", "import time; time.sleep(600)"]}}
+PROCESS = {
+    "process": {"command": ["$(PYTHON)", "-c", "import time; time.sleep(600)"]},
+    "scaleSettings": {"minInstances": 1, "maxInstances": 4},
+}
 
 
-def document(name: str, workload: dict[str, Any] = ADDRESSES) -> dict[str, Any]:
+def document(name: str, workload: dict[str, Any]) -> dict[str, Any]:
     return {
         "apiVersion": "scoregate.io/v1",
         "kind": "InferenceEndpoint",
@@ -61,10 +69,15 @@ def declaring(file: Path, workload: dict[str, Any]) -> Callable[..., None]:
 @asynccontextmanager
 async def memory(folder: Path, names: tuple[str, ...]) -> AsyncIterator[World]:
     def snapshot(*names: str) -> Snapshot:
-        return Snapshot(endpoints=declared_endpoints([document(name) for name in names]))
+        return Snapshot(endpoints=declared_endpoints([document(name, PROCESS) for name in names]))
 
+    ids = itertools.count()
     async with MemoryPlatform(snapshot(*names)) as platform:
-        yield World(platform, lambda *names: platform.publish(snapshot(*names)))
+
+        def start_router(admin: str) -> None:
+            platform.publish(replace(platform.snapshot, instances=(Instance(id=str(next(ids)), admin=admin),)))
+
+        yield World(platform, lambda *names: platform.publish(snapshot(*names)), start_router)
 
 
 @asynccontextmanager
@@ -73,7 +86,7 @@ async def static(folder: Path, names: tuple[str, ...]) -> AsyncIterator[World]:
     declare = declaring(file, ADDRESSES)
     declare(*names)
     async with StaticPlatform(file, folder / "state") as platform:
-        yield World(platform, declare)
+        yield World(platform, declare, lambda admin: None)  # it knows of none
 
 
 @asynccontextmanager
@@ -83,14 +96,25 @@ async def local(folder: Path, names: tuple[str, ...]) -> AsyncIterator[World]:
     declare(*names)
     state = StateDirectory(folder / "state")
     async with Supervisor(file, state), LocalPlatform(state.path) as platform:
-        yield World(platform, declare)
+        yield World(
+            platform,
+            declare,
+            lambda admin: state.write_router(RouterPlace(admin=admin, public="http://public", pid=os.getpid())),
+        )
 
 
 PLATFORMS: list[Opening] = [memory, static, local]
+SCALING: list[Opening] = [memory, local]
+"""Those that change the number of replicas. There `blue` has 1 to 4, none of which ever becomes ready."""
 
 
 @pytest.fixture(params=PLATFORMS, ids=lambda opening: opening.__name__)
 def opening(request: pytest.FixtureRequest) -> Opening:
+    return request.param
+
+
+@pytest.fixture(params=SCALING, ids=lambda opening: opening.__name__)
+def scaling(request: pytest.FixtureRequest) -> Opening:
     return request.param
 
 
@@ -152,6 +176,76 @@ async def test_a_wish_that_makes_no_sense_is_an_error(
         await follow(world.platform, "iris")
         with pytest.raises(PlatformError, match=f"iris/{deployment}"):
             await world.platform.scale("iris", deployment, replicas)
+
+
+async def until(platform: Platform, holds: Callable[[Snapshot], bool]) -> Snapshot:
+    async with asyncio.timeout(PATIENCE_S), aclosing(platform.watch()) as watch:
+        async for snapshot in watch:
+            if holds(snapshot):
+                return snapshot
+    raise AssertionError("a watch never ends by itself")
+
+
+def staying(snapshot: Snapshot) -> list[Replica]:
+    return [replica for replica in snapshot.replicas if not replica.leaving]
+
+
+async def test_a_wish_is_met_and_those_that_are_named_leave_first(scaling: Opening, tmp_path: Path) -> None:
+    async with scaling(tmp_path, ("iris",)) as world:
+        await follow(world.platform, "iris")
+        await world.platform.scale("iris", "blue", 4)
+        one, two, three, four = staying(await until(world.platform, lambda seen: len(staying(seen)) == 4))
+        await world.platform.scale("iris", "blue", 2, [three.uid, "gone", one.uid, two.uid])
+        assert staying(await until(world.platform, lambda seen: len(staying(seen)) < 4)) == [two, four]
+
+
+async def test_what_is_wished_is_told_within_the_bounds_of_the_deployment(scaling: Opening, tmp_path: Path) -> None:
+    async with scaling(tmp_path, ("iris",)) as world:
+        for asked, wished in [(2, 2), (9, 4), (0, 1)]:
+            await world.platform.scale("iris", "blue", asked)
+            snapshot = await until(world.platform, lambda seen, wished=wished: seen.wished.get("iris/blue") == wished)
+            assert len(staying(snapshot)) <= 4
+
+
+async def test_routers_are_told_and_a_new_one_is_another_at_the_same_address(scaling: Opening, tmp_path: Path) -> None:
+    async with scaling(tmp_path, ("iris",)) as world:
+        assert (await follow(world.platform, "iris"))[-1].instances == ()
+        world.start_router("http://127.0.0.1:9001")
+        (first,) = (await until(world.platform, lambda seen: seen.instances != ())).instances
+        assert first.admin == "http://127.0.0.1:9001"
+        world.start_router("http://127.0.0.1:9001")
+        (second,) = (await until(world.platform, lambda seen: seen.instances not in ((), (first,)))).instances
+        assert (second.admin, second.id != first.id) == (first.admin, True)
+
+
+async def test_one_that_asks_alone_leads_at_once_and_again_after_it_stopped(scaling: Opening, tmp_path: Path) -> None:
+    async with scaling(tmp_path, ("iris",)) as world:
+        for _ in range(2):
+            async with aclosing(world.platform.leadership()) as leadership:
+                assert await anext(leadership) is True
+
+
+async def test_two_platforms_on_one_directory_never_both_lead(tmp_path: Path) -> None:
+    async with (
+        local(tmp_path, ("iris",)) as world,
+        LocalPlatform(tmp_path / "state") as beside,
+        aclosing(beside.leadership()) as second,
+    ):
+        async with aclosing(world.platform.leadership()) as first:
+            assert (await anext(first), await anext(second)) == (True, False)
+            takes_over = asyncio.ensure_future(anext(second))
+            await asyncio.sleep(1.2)  # two tries
+            assert not takes_over.done()
+        async with asyncio.timeout(PATIENCE_S):
+            assert await takes_over is True
+        async with aclosing(world.platform.leadership()) as first:
+            assert await anext(first) is False
+
+
+async def test_who_can_not_scale_does_not_lead(tmp_path: Path) -> None:
+    async with static(tmp_path, ("iris",)) as world:
+        with pytest.raises(PlatformError, match="static"):
+            await anext(world.platform.leadership())
 
 
 async def test_drained_may_be_told_of_a_replica_that_is_gone(opening: Opening, tmp_path: Path) -> None:

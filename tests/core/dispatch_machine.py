@@ -53,7 +53,8 @@ class DispatchMachine(RuleBasedStateMachine):
         self.queue: list[Ticket] = []  # oldest first
         self.gone: list[Ticket] = []  # gave up, or were told that there is no room
         self.spent: list[Permit] = []
-        self.granted = self.refused = 0
+        self.granted = self.refused = self.arrived = 0
+        self.held_s = 0.0
         self.dispatcher = self.dispatcher_class(slots, length)
         self.update(fleet)
 
@@ -73,6 +74,7 @@ class DispatchMachine(RuleBasedStateMachine):
             self.acquire(avoid, self.now + patience)
 
     def acquire(self, avoid: frozenset[str], deadline: float) -> None:
+        self.arrived += 1
         options = self.with_room(avoid)
         is_hopeless = bool(avoid) and not self.taking() - avoid
         try:
@@ -198,6 +200,9 @@ class DispatchMachine(RuleBasedStateMachine):
     def who_waits_is_who_was_sent_to_wait(self) -> None:
         self.agrees(self.dispatcher.queued == len(self.queue), "the length of the queue")
         self.agrees(self.dispatcher.refused_total == self.refused, "how many were refused")
+        self.agrees(self.dispatcher.arrived_total == self.arrived, "how many arrived")
+        self.agrees(self.dispatcher.finished_total == len(self.spent), "how many slots came back")
+        self.agrees(self.dispatcher.held_s_total == pytest.approx(self.held_s), "how long slots were held")
 
     @invariant()
     def nobody_is_served_after_they_gave_up(self) -> None:
@@ -251,6 +256,7 @@ class DispatchMachine(RuleBasedStateMachine):
     def give_back(self, permit: Permit) -> None:
         replica = self.replicas[permit.replica.uid]
         replica.held.remove(permit)
+        self.held_s += self.now - permit.granted_at
         self.spent.append(permit)
         if not replica.held and (replica.noun.leaving or not replica.present):
             del self.replicas[permit.replica.uid]

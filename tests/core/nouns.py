@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from router.core.auth import hashed
-from router.core.model import Addresses, AuthMode, Deployment, Endpoint, Replica, RequestSettings
+from router.core.model import Addresses, AuthMode, Deployment, Endpoint, Replica, RequestSettings, ScaleSettings
 
 PRIMARY, SECONDARY = "primary-key-of-the-tests", "secondary-key-of-the-tests"
 
@@ -18,9 +18,19 @@ def replicas_of(uids: Iterable[str]) -> list[Replica]:
     return [a_replica(uid) for uid in uids]
 
 
-def a_deployment(name: str = "blue", *, endpoint: str = "iris", concurrency: int = 1, **settings: int) -> Deployment:
+def a_deployment(
+    name: str = "blue",
+    *,
+    endpoint: str = "iris",
+    concurrency: int = 1,
+    min_instances: int | None = None,
+    **settings: int,
+) -> Deployment:
+    """`min_instances`: it scales, from so many on."""
     request = RequestSettings(max_concurrent_requests_per_instance=concurrency, **settings)
-    return Deployment(endpoint=endpoint, name=name, workload=Addresses(("127.0.0.1:5001",)), request=request)
+    scale = None if min_instances is None else ScaleSettings(min_instances=min_instances, max_instances=10)
+    workload = Addresses(("127.0.0.1:5001",))
+    return Deployment(endpoint=endpoint, name=name, workload=workload, request=request, scale=scale)
 
 
 def an_endpoint(

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.core.declaration import Declaration, Spec, problems_between_values
+from router.core.model import ScaleSettings
 
 
 def declaration(*deployments: dict[str, Any], endpoint: str = "iris", **spec: Any) -> Declaration:
@@ -137,6 +138,79 @@ class TestV1:
             assert sum(weights(*deployments).values()) == 100
         else:
             assert len(problems(*deployments)) == 1
+
+
+class TestScale:
+    """Every deployment is a process here, where it says nothing else."""
+
+    def problems(self, settings: dict[str, Any], **more: Any) -> list[str]:
+        process = {"addresses": None, "process": {"command": ["a"]}}
+        return problems({**BLUE, **process, "scaleSettings": settings, **more})
+
+    def test_bounds(self) -> None:
+        assert self.problems({}) == []
+        assert self.problems({"minInstances": 0}) == []
+        assert self.problems({"minInstances": 3, "maxInstances": 3}) == []
+        assert self.problems({"minInstances": 3}) == [
+            "spec.deployments[0].scaleSettings.minInstances: 3, but it must be at most maxInstances, which is 1"
+        ]
+
+    def test_a_window_holds_a_look_at_the_load(self) -> None:
+        assert self.problems({"pollingInterval": 5, "scaleDownWindow": 5}) == []
+        assert self.problems({"pollingInterval": 61}) == [
+            "spec.deployments[0].scaleSettings.scaleDownWindow: 60.0, but it must be at least pollingInterval, "
+            "which is 61"
+        ]
+
+    def test_not_together_with_a_fixed_count(self) -> None:
+        assert self.problems({}, instanceCount=2) == [
+            "spec.deployments[0].instanceCount: 2, but it must be left out with scaleSettings: the load sets the "
+            "number, from minInstances to maxInstances"
+        ]
+        assert self.problems({"type": "default"}, instanceCount=2) == []
+
+    def test_the_default_type_is_a_fixed_count_and_holds_nothing_else(self) -> None:
+        assert self.problems({"type": "default"}) == []
+        assert self.problems({"type": "default", "minInstances": 0, "scaleDownWindow": 60.0}) == [
+            f"spec.deployments[0].scaleSettings.{field}: {value}, but it must be left out with type default: the "
+            "number of replicas is instanceCount"
+            for field, value in [("minInstances", 0), ("scaleDownWindow", 60.0)]
+        ]
+
+    def test_addresses_can_not_be_scaled(self) -> None:
+        addresses: dict[str, Any] = {"process": None, "addresses": ["10.0.0.5"]}
+        assert self.problems({}, **addresses) == [
+            "spec.deployments[0].scaleSettings: given beside addresses, but it must be left out: they can't be scaled"
+        ]
+        assert self.problems({"type": "default"}, **addresses) == []
+
+    def test_no_utilization_without_a_limit(self) -> None:
+        unlimited = {"requestSettings": {"maxConcurrentRequestsPerInstance": 0}}
+        assert self.problems({}, **unlimited) == [
+            "spec.deployments[0].requestSettings.maxConcurrentRequestsPerInstance: 0, but it must be greater than 0 "
+            "with scaleSettings: without a limit there is no utilization"
+        ]
+        assert self.problems({"type": "default"}, **unlimited) == []
+
+    def scale(self, settings: dict[str, Any], **more: Any) -> ScaleSettings | None:
+        spec = declaration({**BLUE, "scaleSettings": settings, **more}).spec
+        return spec.scale_of(spec.deployments[0])
+
+    def test_an_endpoint_of_v1_may_grow_to_ten(self) -> None:
+        assert self.scale({}) == ScaleSettings(max_instances=1)
+        assert self.scale({}, isDefault=True) == ScaleSettings(max_instances=10)
+        assert self.scale({"maxInstances": 3}, isDefault=True) == ScaleSettings(max_instances=3)
+
+    def test_what_is_given_counts(self) -> None:
+        given = ScaleSettings(
+            min_instances=0,
+            max_instances=9,
+            target_utilization_percentage=50,
+            polling_interval=2,
+            scale_down_window=3.5,
+            scale_down_starts=0.5,
+        )
+        assert self.scale(msgspec.to_builtins(given)) == given
 
 
 def test_an_empty_spec_needs_a_list_of_deployments() -> None:

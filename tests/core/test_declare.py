@@ -12,7 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.core.declare import DeclarationError, declared_endpoints, effective_settings
-from router.core.model import Addresses, Deployment, Endpoint, Probe, Process, RequestSettings, Route
+from router.core.model import (
+    Addresses,
+    Deployment,
+    Endpoint,
+    Probe,
+    Process,
+    RequestSettings,
+    Route,
+    ScaleSettings,
+)
 
 BLUE: dict[str, Any] = {"name": "blue", "process": {"command": ["serve", "$(PORT)"]}}
 GREEN: dict[str, Any] = {"name": "green", "addresses": ["10.0.0.5", "[::1]:80"]}
@@ -60,6 +69,7 @@ FULL_BLUE = {
         "maxConcurrentRequestsPerInstance": 0,
         "maxQueueWaitMs": 2,
         "maxQueueLength": 3,
+        "maxColdStartWaitMs": 4,
     },
     "scoringRoute": {"path": "/v1", "port": 81},
     "livenessRoute": {"path": "/live"},
@@ -92,6 +102,7 @@ def test_everything_declared() -> None:
                     max_concurrent_requests_per_instance=0,
                     max_queue_wait_ms=2,
                     max_queue_length=3,
+                    max_cold_start_wait_ms=4,
                 ),
                 scoring_route=Route(path="/v1", port=81),
                 liveness_route=Route(path="/live"),
@@ -120,6 +131,28 @@ def test_v1_traffic_brings_v1_defaults() -> None:
     assert v1.weights == (("blue", 100), ("green", 0))
 
 
+def test_a_deployment_scales_when_it_says_so() -> None:
+    scaled = declared({**BLUE, "scaleSettings": {"minInstances": 2, "maxInstances": 6}}).deployments[0]
+    assert (scaled.scale, scaled.instance_count) == (ScaleSettings(min_instances=2, max_instances=6), 1)
+    fixed = declared({**BLUE, "scaleSettings": {"type": "default"}, "instanceCount": 3}).deployments[0]
+    assert (fixed.scale, fixed.instance_count) == (None, 3)
+    assert declared({**BLUE, "scaleSettings": None}).deployments[0].scale is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"type": "manual"}, "type: 'manual', but it must be targetUtilization or default"),
+        ({"mininstances": 1}, "mininstances: unknown field, did you mean minInstances?"),
+        ({"minInstances": "2"}, "minInstances: '2', but it must be a whole number"),
+        ({"minInstances": 2}, "minInstances: 2, but it must be at most maxInstances, which is 1"),
+    ],
+)
+def test_scale_settings_that_are_wrong(settings: dict[str, Any], problem: str) -> None:
+    found = problems(document({**BLUE, "scaleSettings": settings}))
+    assert found == (f"iris: spec.deployments[0].scaleSettings.{problem}",)
+
+
 def test_problems_of_all_documents_are_told_together() -> None:
     found = problems(
         document({**BLUE, "requestSettings": {"requestTimeoutMs": 0}}, GREEN | {"colour": "green"}),
@@ -131,8 +164,8 @@ def test_problems_of_all_documents_are_told_together() -> None:
     assert found == (
         "iris: spec.deployments[0].requestSettings.requestTimeoutMs: 0, but it must be greater than 0 and at most 2^53",
         "iris: spec.deployments[1].colour: unknown field, known are name, process, addresses, port, instanceCount, "
-        "requestSettings, scoringRoute, livenessRoute, readinessRoute, readinessProbe, livenessProbe, idempotent, "
-        "trafficPercentile, isDefault",
+        "scaleSettings, requestSettings, scoringRoute, livenessRoute, readinessRoute, readinessProbe, livenessProbe, "
+        "idempotent, trafficPercentile, isDefault",
         "document 2: 'not an endpoint', but it must be a mapping",
         "rose: spec.deployments: [], but it must hold at least one deployment",
         "tulip: spec.traffic: sums to 90, but it must be 0 or 100",
@@ -154,7 +187,6 @@ def test_names_of_endpoints_are_unique() -> None:
     ("deployment", "spec", "path"),
     [
         ({"workload": {"kind": "Deployment", "name": "iris-blue"}}, {}, "spec.deployments[0].workload"),
-        ({"scaleSettings": {}}, {}, "spec.deployments[0].scaleSettings"),
         ({}, {"mirrorTraffic": {"blue": 10}}, "spec.mirrorTraffic"),
         ({}, {"auth": {"mode": "jwt"}}, "spec.auth.mode"),
         ({}, {"auth": {"mode": "token"}}, "spec.auth.mode"),
@@ -177,7 +209,8 @@ PLAIN = st.recursive(
 def test_whatever_stands_anywhere_is_an_endpoint_or_a_problem(data: st.DataObject) -> None:
     """Any value in the place of any other, at any depth."""
     green = {**GREEN, "livenessProbe": {"period": 1}}
-    whole: Any = deepcopy(document(BLUE, green, traffic={"blue": 100}, auth={"mode": "key"}))
+    blue = {**BLUE, "scaleSettings": {"minInstances": 0, "maxInstances": 2, "scaleDownWindow": 5}}
+    whole: Any = deepcopy(document(blue, green, traffic={"blue": 100}, auth={"mode": "key"}))
     place = whole
     while True:
         key = data.draw(st.sampled_from(list(place) if isinstance(place, dict) else range(len(place))))
@@ -215,9 +248,23 @@ PROCESSES = st.fixed_dictionaries(
     optional={"workingDir": TEXTS},
 )
 ADDRESSES = st.lists(st.ip_addresses(v=6).map(lambda ip: f"[{ip}]") | st.ip_addresses(v=4).map(str), unique=True)
-DEPLOYMENTS = st.fixed_dictionaries({"process": PROCESSES}, optional={**SETTINGS, "instanceCount": COUNTS}) | (
-    st.fixed_dictionaries({"addresses": ADDRESSES}, optional={**SETTINGS, "port": PORTS})
+SCALES = st.fixed_dictionaries(
+    {"minInstances": st.integers(0, 5), "maxInstances": st.integers(5, 2**53)},
+    optional={
+        "type": st.just("targetUtilization"),
+        "targetUtilizationPercentage": st.integers(1, 100),
+        "pollingInterval": st.integers(1, 60),
+        "scaleDownWindow": st.floats(60, 1e6),
+        "scaleDownStarts": SECONDS,
+    },
 )
+FIXED = st.fixed_dictionaries(
+    {"process": PROCESSES},
+    optional={**SETTINGS, "instanceCount": COUNTS, "scaleSettings": st.just({"type": "default"})},
+)
+SCALED = st.fixed_dictionaries({"process": PROCESSES, "scaleSettings": SCALES}, optional=SETTINGS)
+ELSEWHERE = st.fixed_dictionaries({"addresses": ADDRESSES}, optional={**SETTINGS, "port": PORTS})
+DEPLOYMENTS = FIXED | SCALED | ELSEWHERE
 
 
 @given(st.dictionaries(NAMES, DEPLOYMENTS, min_size=1, max_size=6), NAMES)
@@ -239,3 +286,19 @@ def test_effective_settings_leave_nothing_to_guess() -> None:
     assert deployment["requestSettings"]["requestTimeoutMs"] == 5_000
     assert deployment["livenessProbe"]["period"] == 10
     assert deployment["instanceCount"] == 1
+    assert "scaleSettings" not in deployment
+
+
+def test_effective_scale_settings_stand_instead_of_a_count() -> None:
+    spec: Any = effective_settings(declared({**BLUE, "scaleSettings": {"maxInstances": 4}}))["spec"]
+    (deployment,) = spec["deployments"]
+    assert "instanceCount" not in deployment
+    assert deployment["scaleSettings"] == {
+        "type": "targetUtilization",
+        "minInstances": 1,
+        "maxInstances": 4,
+        "targetUtilizationPercentage": 70,
+        "pollingInterval": 1,
+        "scaleDownWindow": 60.0,
+        "scaleDownStarts": 4.0,
+    }

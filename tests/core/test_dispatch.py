@@ -223,3 +223,67 @@ def test_the_estimated_wait_is_the_queue_over_the_rate_at_which_slots_come_back(
     for _ in range(4):
         ticket_of(dispatcher, 2.0)
     assert dispatcher.estimated_wait_s() == pytest.approx(5 * 2.0 / 2)
+
+
+def counters(dispatcher: Dispatcher) -> tuple[int, int, float, int]:
+    """Arrived, finished, seconds held, refused."""
+    return (
+        dispatcher.arrived_total,
+        dispatcher.finished_total,
+        dispatcher.held_s_total,
+        dispatcher.refused_total,
+    )
+
+
+def test_the_counters_grow_by_what_happens_and_by_nothing_else() -> None:
+    dispatcher = dispatcher_of("a", length=1)
+    assert counters(dispatcher) == (0, 0, 0.0, 0)
+    first = permit_of(dispatcher, 1.0)
+    second = ticket_of(dispatcher, 2.0)
+    assert counters(dispatcher) == (2, 0, 0.0, 0)
+    with pytest.raises(NoRoom):
+        dispatcher.acquire(2.0, PATIENCE_S)
+    assert counters(dispatcher) == (3, 0, 0.0, 1)
+    dispatcher.release(first, 4.0)
+    assert counters(dispatcher) == (3, 1, 3.0, 1), "held from 1 to 4; the next slot has just begun"
+    assert second.permit is not None
+    dispatcher.release(second.permit, 4.5)
+    assert counters(dispatcher) == (3, 2, 3.5, 1)
+    dispatcher.update([], 5.0)
+    dispatcher.update(replicas_of("b"), 6.0)
+    assert counters(dispatcher) == (3, 2, 3.5, 1), "replicas come and go"
+
+
+def test_one_who_gives_up_has_arrived_and_never_finishes() -> None:
+    dispatcher = dispatcher_of("a")
+    permit_of(dispatcher)
+    leaver, late = ticket_of(dispatcher), ticket_of(dispatcher)
+    dispatcher.abandon(leaver, 2.0)
+    assert counters(dispatcher) == (3, 0, 0.0, 0)
+    dispatcher.expire(late)
+    assert counters(dispatcher) == (3, 0, 0.0, 1)
+
+
+def test_a_slot_that_was_handed_over_and_is_abandoned_comes_back_and_counts() -> None:
+    dispatcher = dispatcher_of("a")
+    permit = permit_of(dispatcher)
+    leaver = ticket_of(dispatcher)
+    dispatcher.release(permit, 1.0)
+    dispatcher.abandon(leaver, 3.0)
+    assert counters(dispatcher) == (2, 2, 3.0, 0)
+
+
+def test_a_slot_that_does_not_come_back_twice_does_not_count_twice() -> None:
+    dispatcher = dispatcher_of("a")
+    permit = permit_of(dispatcher)
+    dispatcher.release(permit, 1.0)
+    with pytest.raises(ValueError, match="released before"):
+        dispatcher.release(permit, 2.0)
+    assert counters(dispatcher) == (1, 1, 1.0, 0)
+
+
+def test_one_that_avoids_all_there_is_has_arrived_and_lacked_no_room() -> None:
+    dispatcher = dispatcher_of("a")
+    with pytest.raises(NoRoom):
+        dispatcher.acquire(0.0, PATIENCE_S, frozenset("a"))
+    assert counters(dispatcher) == (1, 0, 0.0, 0)

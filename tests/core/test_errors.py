@@ -6,6 +6,7 @@ import pytest
 
 from router.core import errors
 from router.core.errors import (
+    MAX_REASON_LENGTH,
     BadRequest,
     ClientGone,
     ClientTooSlow,
@@ -78,6 +79,7 @@ def test_the_table_is_complete() -> None:
         (ReplicaClosed(), "Replica closed connection before replying"),
         (Overloaded("iris", 1.0), "Too many requests for service iris (overloaded)"),
         (NoReadyReplicas("iris"), "No ready replicas for service iris"),
+        (NoReadyReplicas("iris", "out of memory"), "No ready replicas for service iris: out of memory"),
         (SwaggerNotFound(), "Swagger not found"),
     ],
 )
@@ -109,3 +111,40 @@ def test_a_payload_too_large_names_the_limit(declared: int | None, said: str) ->
     message = PayloadTooLarge(104_857_600, declared).message
     assert "104,857,600 bytes" in message
     assert said in message
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        ("line one\r\n  line two\n", "line one line two"),
+        ("\x1b[31mred\x00\x07", "[31mred"),
+        ("turned \u202e around, next\u2028line", "turned around, next line"),
+        ("a lone \ud800 surrogate", "a lone surrogate"),
+        ("Es fehlt Speicher: 4 GB, größer als 2 GB — 不足", "Es fehlt Speicher: 4 GB, größer als 2 GB — 不足"),
+    ],
+)
+def test_a_reason_is_shown_as_one_line_without_control_characters(reason: str, shown: str) -> None:
+    error = NoReadyReplicas("iris", reason)
+    assert error.message == f"No ready replicas for service iris: {shown}"
+    error.message.encode()
+
+
+@pytest.mark.parametrize("reason", ["", " ", "\n\x00"])
+def test_a_reason_that_says_nothing_is_none(reason: str) -> None:
+    assert NoReadyReplicas("iris", reason).message == "No ready replicas for service iris"
+
+
+def test_a_reason_is_bounded() -> None:
+    start = "No ready replicas for service iris: "
+    longest = "x" * MAX_REASON_LENGTH
+    assert NoReadyReplicas("iris", longest).message == start + longest
+    assert NoReadyReplicas("iris", longest + "y").message == start + longest[1:] + "…"
+    spaced = NoReadyReplicas("iris", "a\n" * 100_000).message.removeprefix(start)
+    assert len(spaced) == MAX_REASON_LENGTH
+    assert spaced.endswith("a…") or spaced.endswith(" …")
+
+
+def test_no_more_of_a_reason_is_read_than_could_be_shown() -> None:
+    """It may be all that a model ever wrote, and is read for each request that is refused."""
+    message = NoReadyReplicas("iris", " " * 4 * MAX_REASON_LENGTH + "too late").message
+    assert message == "No ready replicas for service iris"

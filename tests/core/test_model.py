@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from router.core.model import (
     PAYLOAD_LIMIT_BYTES,
@@ -14,6 +15,7 @@ from router.core.model import (
     Probe,
     Replica,
     RequestSettings,
+    ScaleSettings,
     Snapshot,
 )
 
@@ -68,7 +70,26 @@ def test_load_is_reported_in_camel_case() -> None:
         starting=1,
         total=3,
         refused_total=0,
+        arrived_total=20,
+        finished_total=9,
+        held_seconds_total=4.5,
         utilization=2 / 3,
         replicas={"a": 1, "b": 1},
     )
-    assert {"inFlight", "refusedTotal"} <= msgspec.to_builtins(load).keys()
+    camel = {"inFlight", "refusedTotal", "arrivedTotal", "finishedTotal", "heldSecondsTotal"}
+    assert camel <= msgspec.to_builtins(load).keys()
+
+
+@pytest.mark.parametrize(
+    ("scale", "holds"),
+    [(None, False), (ScaleSettings(min_instances=0), True), (ScaleSettings(min_instances=1), False)],
+)
+def test_requests_are_held_where_a_deployment_goes_to_zero(scale: ScaleSettings | None, holds: bool) -> None:
+    assert replace(BLUE, scale=scale).holds_requests is holds
+
+
+@pytest.mark.parametrize(("wished", "allowed"), [(0, 2), (2, 2), (4, 4), (5, 4)])
+def test_a_wish_beyond_the_bounds_is_the_nearest_within(wished: int, allowed: int) -> None:
+    scaled = replace(BLUE, scale=ScaleSettings(min_instances=2, max_instances=4))
+    assert scaled.allowed(wished) == allowed
+    assert replace(BLUE, instance_count=3).allowed(wished) == 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec import Struct, structs
 
-from router.core.model import Probe, Process, RequestSettings, Route
+from router.core.model import Probe, Process, RequestSettings, Route, ScaleSettings
 from router.core.rules import complaint, is_name, parse_address, problems_of
 
 
@@ -56,6 +56,14 @@ def test_addresses_that_are_none(address: str) -> None:
         (RequestSettings, "maxConcurrentRequestsPerInstance", [0, 1], [-1, 1.0]),
         (RequestSettings, "maxQueueWaitMs", [0, 500], [-1]),
         (RequestSettings, "maxQueueLength", [0, 1], [-1]),
+        (RequestSettings, "maxColdStartWaitMs", [1, 60_000], [0, -1, 0.5]),
+        (ScaleSettings, "type", ["targetUtilization", "default"], ["target_utilization", "", 1, True]),
+        (ScaleSettings, "minInstances", [0, 1], [-1, 0.5]),
+        (ScaleSettings, "maxInstances", [1, 1000], [0, -1, "10"]),
+        (ScaleSettings, "targetUtilizationPercentage", [1, 100], [0, 101, 0.7, "70%"]),
+        (ScaleSettings, "pollingInterval", [1, 60], [0, -1, 0.5, "1s"]),
+        (ScaleSettings, "scaleDownWindow", [0.5, 600], [0, -1, float("nan"), float("inf")]),
+        (ScaleSettings, "scaleDownStarts", [0.5, 6], [0, -1, float("nan"), float("inf")]),
         (Probe, "initialDelay", [0, 0.5], [-0.1, float("nan"), float("inf")]),
         (Probe, "period", [0.1, 10], [0, -1, float("nan"), float("inf"), "1s"]),
         (Probe, "timeout", [0.1], [0]),

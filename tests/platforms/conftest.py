@@ -79,7 +79,7 @@ class Bench:
     def deployment(name: str = "blue", count: int = 1, variant: str = "", **more: Any) -> dict[str, Any]:
         return {
             "name": name,
-            "instanceCount": count,
+            **({} if "scaleSettings" in more else {"instanceCount": count}),
             "process": {"command": ["$(PYTHON)", "replica.py", "$(PORT)"], "env": {"VARIANT": variant}},
             "readinessProbe": {"period": 0.1, "timeout": 2, "failureThreshold": 3},
             **more,
@@ -95,6 +95,11 @@ class Bench:
             "metadata": {"name": name},
             "spec": spec,
         }
+
+    def wished(self, key: str = "iris/blue") -> int | None:
+        """As the autoscaler sees it."""
+        snapshot = self.state.read_snapshot()
+        return None if snapshot is None else snapshot.wished.get(key)
 
     @staticmethod
     async def until(condition: Callable[[], bool]) -> None:

@@ -1,15 +1,19 @@
 """LocalPlatform: the router's end of a state directory."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 import pytest
+from msgspec.structs import replace
 
-from router.core.model import Deployment, Endpoint, Process, Replica, Snapshot
+from router.core.model import Deployment, Endpoint, Process, Replica, ScaleSettings, Snapshot
 from router.platforms import PlatformError
 from router.platforms.local import LocalPlatform
-from router.platforms.local.state import ScaleWish
+from router.platforms.local.state import RouterPlace, ScaleWish
 
 
 def snapshot(*uids: str) -> Snapshot:
@@ -81,6 +85,51 @@ async def test_scale_leaves_a_wish(bench):
     async with LocalPlatform(bench.state.path) as platform:
         await platform.scale("iris", "blue", 5)
     assert bench.state.read_wish("iris", "blue") == ScaleWish(replicas=5, instance_count=2)
+
+
+async def test_a_wish_says_who_should_leave_and_whether_the_number_was_fixed(bench):
+    (iris,) = snapshot().endpoints
+    scaled = replace(iris.deployments[0], scale=ScaleSettings(max_instances=9))
+    bench.state.write_snapshot(Snapshot(endpoints=(replace(iris, deployments=(scaled,)),)))
+    await LocalPlatform(bench.state.path).scale("iris", "blue", 5, ["b", "a"])
+    assert bench.state.read_wish("iris", "blue") == ScaleWish(replicas=5, instance_count=None, leave_first=("b", "a"))
+
+
+async def test_the_router_that_lives_here_is_an_instance_until_it_ends(bench):
+    sleeping = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", "import time; time.sleep(600)", stdout=subprocess.DEVNULL
+    )
+    async with watched(bench) as seen:
+        bench.state.write_snapshot(snapshot("blue-1"))
+        await bench.until(lambda: [each.instances for each in seen] == [()])
+        bench.state.write_router(RouterPlace(admin="http://a", public="http://b", pid=sleeping.pid))
+        await bench.until(lambda: [each.admin for each in seen[-1].instances] == ["http://a"])
+        assert seen[-1].replicas == snapshot("blue-1").replicas
+        sleeping.kill()
+        await sleeping.wait()
+        await bench.until(lambda: seen[-1].instances == ())
+    assert len(seen) == 3
+
+
+async def test_a_router_that_takes_the_place_of_another_is_another_instance(bench):
+    bench.state.write_snapshot(snapshot())
+    place = RouterPlace(admin="http://a", public="http://b", pid=os.getpid())
+    async with watched(bench) as seen:
+        bench.state.write_router(place)
+        await bench.until(lambda: len(seen[-1:] and seen[-1].instances) == 1)
+        (first,) = seen[-1].instances
+        bench.state.write_router(place)
+        await bench.until(lambda: seen[-1].instances not in ((), (first,)))
+        assert seen[-1].instances[0].admin == first.admin
+        (bench.state.path / "snapshot.json").write_text("{")  # the last good one stays
+        (bench.state.path / "router.json").write_text("{")
+        await bench.until(lambda: seen[-1].instances == ())
+
+
+async def test_leading_needs_no_supervisor(bench):
+    async with aclosing(LocalPlatform(bench.state.path).leadership()) as leads:
+        assert await anext(leads) is True
+    assert (bench.state.path / "autoscaler.lock").exists()
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
-from router.core.model import Addresses, Deployment, Endpoint, Replica, Snapshot
+from router.core.model import Addresses, Deployment, Endpoint, Instance, Replica, ScaleSettings, Snapshot, Trouble
 from router.platforms import PlatformError
 from router.platforms.memory import MemoryPlatform
 
@@ -64,6 +65,55 @@ async def test_scaling_down_marks_the_unready_then_the_youngest() -> None:
     await platform.scale("iris", "blue", 1)
     assert leaving(platform) == ["b", "c", "d"]
     assert platform.scaled == {"iris/blue": 1}
+
+
+async def test_scaling_down_marks_the_named_between_the_unready_and_the_youngest() -> None:
+    platform = MemoryPlatform(snapshot(*map(replica, "abcd"), replica("e", ready=False)))
+    await platform.scale("iris", "blue", 3, ["b", "elsewhere", "a"])
+    assert leaving(platform) == ["b", "e"]
+    await platform.scale("iris", "blue", 2, ["elsewhere", "c", "a"])
+    assert leaving(platform) == ["b", "c", "e"]
+    await platform.scale("iris", "blue", 1, ["gone"])
+    assert leaving(platform) == ["b", "c", "d", "e"]
+
+
+async def test_a_wish_is_published_within_the_bounds_of_the_scale_settings() -> None:
+    scaled = replace(BLUE, scale=ScaleSettings(min_instances=1, max_instances=3))
+    platform = MemoryPlatform(Snapshot(endpoints=(replace(IRIS, deployments=(scaled,)),), wished={"rose/blue": 1}))
+    await platform.scale("iris", "blue", 5)
+    assert platform.snapshot.wished == {"rose/blue": 1, "iris/blue": 3}
+    assert len(platform.snapshot.replicas) == 3
+    assert platform.scaled == {"iris/blue": 5}
+    await platform.scale("iris", "blue", 0)
+    assert platform.snapshot.wished["iris/blue"] == 1
+    assert len(leaving(platform)) == 2
+
+
+async def test_troubles_and_instances_are_published_as_told_and_stay() -> None:
+    told = replace(
+        snapshot(),
+        troubles=(Trouble(deployment="iris/blue", kind="placement", reason="no room"),),
+        instances=(Instance(id="one", admin="http://127.0.0.1:9001"),),
+    )
+    platform = MemoryPlatform()
+    platform.publish(told)
+    await platform.scale("iris", "blue", 1)
+    assert (platform.snapshot.troubles, platform.snapshot.instances) == (told.troubles, told.instances)
+
+
+async def test_it_leads_until_it_is_told_otherwise() -> None:
+    platform = MemoryPlatform()
+    leadership = platform.leadership()
+    assert await anext(leadership) is True
+    coming = asyncio.ensure_future(anext(leadership))
+    for change in (lambda: platform.publish(snapshot()), lambda: platform.lead(True)):
+        change()
+        await asyncio.sleep(0)
+        assert not coming.done()
+    platform.lead(False)
+    assert await coming is False
+    platform.lead(True)
+    assert await anext(leadership) is True
 
 
 async def test_one_that_leaves_does_not_count_and_does_not_come_back() -> None:

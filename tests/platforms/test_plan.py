@@ -50,6 +50,24 @@ def test_scale_down_takes_the_not_ready_first_and_then_the_youngest(wished, read
             assert all((kept.ready, -kept.id) > (seat.ready, -seat.id) for kept in stay)
 
 
+@given(WISHED, st.lists(st.booleans(), max_size=8), st.lists(st.integers(0, 9), unique=True))
+def test_those_that_are_named_leave_before_others_in_their_order(wished, ready, leave_first):
+    seats = [Seat(number, ready=each, outdated=False) for number, each in enumerate(ready)]
+    leave = plan(wished, seats, leave_first).leave
+    turns = {seat: turn for turn, seat in enumerate(leave_first)}
+
+    def order(seat: Seat) -> tuple[bool, int, int]:
+        """Of leaving."""
+        return seat.ready, turns.get(seat.id, 99), -seat.id
+
+    assert set(leave) == {seat.id for seat in sorted(seats, key=order)[: max(0, len(seats) - wished)]}
+
+
+def test_outdated_ones_are_named_to_leave_like_others():
+    old = [Seat(number, ready=True, outdated=True) for number in (1, 2, 3)]
+    assert plan(2, old, leave_first=[1]).leave == (1,)
+
+
 def test_a_rolling_replacement_of_two_takes_one_at_a_time():
     old = [Seat(1, ready=True, outdated=True), Seat(2, ready=True, outdated=True)]
     assert plan(2, old) == Plan(start=1, leave=())

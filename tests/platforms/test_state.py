@@ -72,6 +72,8 @@ def test_wishes_and_places_come_back(tmp_path):
     state.write_wish("iris", "blue", ScaleWish(replicas=3, instance_count=1))
     assert state.read_wish("iris", "blue") == ScaleWish(replicas=3, instance_count=1)
     assert state.read_wish("iris", "green") is None
+    state.write_wish("iris", "blue", ScaleWish(replicas=3, instance_count=None, leave_first=("b", "a")))
+    assert state.read_wish("iris", "blue") == ScaleWish(replicas=3, instance_count=None, leave_first=("b", "a"))
     state.remove_wish("iris", "blue")
     assert state.read_wish("iris", "blue") is None
     place = RouterPlace(admin="http://127.0.0.1:9001", public="http://127.0.0.1:8080", pid=os.getpid())
@@ -89,6 +91,18 @@ def test_a_router_that_died_without_a_word_does_not_run(tmp_path):
     assert not state.router_runs()
     (tmp_path / "router.json").write_text("{")
     assert not state.router_runs()
+
+
+def test_a_router_that_starts_again_is_another_even_with_the_same_process_id(tmp_path):
+    state = StateDirectory(tmp_path)
+    place = RouterPlace(admin="http://a", public="http://b", pid=os.getpid())
+    seen = []
+    for _ in range(2):
+        state.write_router(place)
+        os.utime(tmp_path / "router.json", ns=(len(seen), len(seen)))
+        seen.append(state.living_router())
+    assert [router.place for router in seen] == [place, place]
+    assert seen[0] != seen[1]
 
 
 def test_a_second_supervisor_is_told_who_is_there(tmp_path):

@@ -231,3 +231,10 @@ async def test_it_can_not_scale(site: Site) -> None:
     async with site.platform() as platform:
         with pytest.raises(PlatformError, match=r"static platform has fixed addresses, edit .*endpoints\.yaml instead"):
             await platform.scale("iris", "blue", 2)
+
+
+async def test_nobody_leads_where_nothing_scales(site: Site) -> None:
+    site.declare("127.0.0.1:1")
+    async with site.platform() as platform:
+        with pytest.raises(PlatformError, match="nothing to scale"):
+            platform.leadership()

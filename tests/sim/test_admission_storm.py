@@ -1,7 +1,8 @@
 """Do the books balance after a storm of tasks?
 
 The same as through the dispatcher alone, but as the router lives it: 20,000 tasks that wait, are cancelled and time
-out on virtual time, replicas that refuse connections and are left out, snapshots that bring and take them.
+out on virtual time, replicas that refuse connections and are left out, snapshots that bring and take them, have
+requests held for a first one, or say that there will be none.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import pytest
 from router.admission import Admission
 from router.core.dispatch import Permit, Ticket, _Seat
 from router.core.errors import ReplicaClosed, ReplicaUnreachable, RouterError, Unavailable
-from router.core.model import RequestSettings
+from router.pressure import Pressure
 from tests.core.nouns import a_deployment, a_replica
 from tests.virtual_time import armed, on_virtual_time
 
@@ -26,8 +27,10 @@ UIDS = [f"r{number}" for number in range(12)]
 class Storm:
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
-        self.admission = Admission(a_deployment(concurrency=2))
+        self.pressure = Pressure()
+        self.admission = Admission(a_deployment(concurrency=2), self.pressure)
         self.slots = 2
+        self.min_instances = 1
         self.may_take: set[str] = set()
         self.seats: Counter[str] = Counter()
         self.waiters: dict[asyncio.Task[None], None] = {}  # oldest first
@@ -63,6 +66,7 @@ class Storm:
         tried: frozenset[str] = frozenset()
         while True:
             try:
+                self.books["asked"] += 1
                 got = self.admission.acquire(tried)
                 permit = got if isinstance(got, Permit) else await self.wait(got)
             except Unavailable:
@@ -77,6 +81,9 @@ class Storm:
     async def wait(self, ticket: Ticket) -> Permit:
         task = asyncio.current_task()
         assert task is not None
+        is_held = not self.min_instances and not self.admission.dispatcher.has_ready
+        assert ticket.deadline - ticket.came_at == pytest.approx(3.0 if is_held else 0.5)
+        self.books["held"] += is_held
         self.waiters[task] = None
         try:
             return await self.admission.wait(ticket)
@@ -132,13 +139,19 @@ class Storm:
         chance = self.chance
         if chance.random() < 0.2:
             self.slots = chance.choice((1, 2, 3))
-        settings = RequestSettings(max_concurrent_requests_per_instance=self.slots, max_queue_length=30)
+        self.min_instances = chance.randint(0, 1)
+        deployment = a_deployment(
+            concurrency=self.slots,
+            min_instances=self.min_instances,
+            max_queue_length=30,
+            max_cold_start_wait_ms=3_000,
+        )
         nouns = [
             a_replica(uid, ready=chance.random() < 0.8, leaving=chance.random() < 0.1)
             for uid in chance.sample(UIDS, chance.randint(0, len(UIDS)))
         ]
         self.may_take = {noun.uid for noun in nouns if noun.ready and not noun.leaving}
-        self.admission.update(settings, nouns)
+        self.admission.update(deployment, nouns, "no memory" if chance.random() < 0.2 else None)
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -150,11 +163,13 @@ async def test_the_books_balance_after_a_storm_of_tasks(seed: int) -> None:
     assert books["arrived"] == REQUESTS
     assert books["granted"] == books["released"]
     assert books["served"] + books["failed"] + books["refused"] + books["cancelled"] == REQUESTS
-    assert min(books[each] for each in ("served", "failed", "refused", "cancelled")) > REQUESTS // 200
+    assert min(books[each] for each in ("served", "failed", "refused", "cancelled", "held")) > REQUESTS // 200
     assert (dispatcher.in_flight, dispatcher.queued, dispatcher.busy) == (0, 0, 0)
     assert not any(storm.seats.values())
     assert not storm.admission._waiting
-    storm.admission.update(RequestSettings(), ())
+    assert (dispatcher.arrived_total, dispatcher.finished_total) == (books["asked"], books["released"])
+    assert storm.pressure.generation > 100
+    storm.admission.update(a_deployment(), (), None)
     assert dispatcher.in_flight_by_replica() == {}
     storm.admission.close()
     await asyncio.sleep(100.0)

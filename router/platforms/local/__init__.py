@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from router.core.model import Deployment, Snapshot
+from msgspec.structs import replace
+
+from router.core.model import Deployment, Instance, Snapshot
 from router.platforms import PlatformError
+from router.platforms.local.leader import leadership
 from router.platforms.local.state import ScaleWish, StateDirectory, Version
 
 POLL_S = 0.05
@@ -39,23 +42,29 @@ class LocalPlatform:
     async def watch(self) -> AsyncIterator[Snapshot]:
         seen: Version | None = None
         known: Snapshot | None = None
+        told: Snapshot | None = None
         if self._state.snapshot_version() is None:
             log.warning("no supervisor in %s yet, start one with `scoregate up FILE`", self._state.path)
         while True:
             version = self._state.snapshot_version()
             if version is not None and version != seen:
                 seen = version
-                snapshot = self._read()
-                if snapshot is not None and snapshot != known:
-                    known = snapshot
-                    yield snapshot
+                known = self._read() or known
+            snapshot = known and replace(known, instances=self._instances())
+            if snapshot is not None and snapshot != told:
+                told = snapshot
+                yield snapshot
             await asyncio.sleep(POLL_S)
 
-    async def scale(self, endpoint: str, deployment: str, replicas: int) -> None:
+    async def scale(self, endpoint: str, deployment: str, replicas: int, leave_first: Sequence[str] = ()) -> None:
         if replicas < 0:
             raise PlatformError(f"{endpoint}/{deployment} can't have {replicas} replicas: 0 is the fewest")
         present = self._deployment(endpoint, deployment)
-        self._state.write_wish(endpoint, deployment, ScaleWish(replicas, present.instance_count))
+        made_under = present.instance_count if present.scale is None else None
+        self._state.write_wish(endpoint, deployment, ScaleWish(replicas, made_under, tuple(leave_first)))
+
+    def leadership(self) -> AsyncIterator[bool]:
+        return leadership(self._state.autoscaler_lock())
 
     async def drained(self, uid: str) -> None:
         """Tell the supervisor that this leaving replica has no request in flight: it may be stopped."""
@@ -67,6 +76,13 @@ class LocalPlatform:
         except PlatformError as error:
             log.error("%s; going on with the last good one", error)
             return None
+
+    def _instances(self) -> tuple[Instance, ...]:
+        """The router that lives here: by its process id, and by when it said where it listens."""
+        router = self._state.living_router()
+        if router is None:
+            return ()
+        return (Instance(id=f"{router.place.pid}-{router.written_ns}", admin=router.place.admin),)
 
     def _deployment(self, endpoint: str, name: str) -> Deployment:
         snapshot = self._state.read_snapshot()

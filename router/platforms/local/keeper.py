@@ -43,6 +43,8 @@ TURN_S = 30.0
 """How long a starting replica may keep others from starting; then it starts on beside them."""
 STEADY_S = 10.0
 """Ready for so long, a replica's earlier failures are forgotten."""
+STARTS_TO_TROUBLE = 3
+"""So many processes in a row that ended without having been ready are no accident."""
 
 log = logging.getLogger("scoregate.supervisor")
 
@@ -94,6 +96,7 @@ class Keeper:
         self._fault = ""
         self._restarts = 0
         self._failures = 0
+        self._failed_starts = 0
         self._since_s = asyncio.get_running_loop().time()
         self._served = False
         """The present process has been ready, so it may have requests."""
@@ -122,7 +125,7 @@ class Keeper:
         replica = self._replica
         return ReplicaStatus(
             deployment=self.deployment.key,
-            uid=replica.uid if replica else "",
+            uid=self.uid,
             phase=self.phase,
             pid=replica.group.pid if replica else None,
             restarts=self._restarts,
@@ -130,6 +133,18 @@ class Keeper:
             failed_log=self._failed_log,
             fault=self._fault,
         )
+
+    @property
+    def uid(self) -> str:
+        """Of the process that runs; empty while there is none."""
+        return self._replica.uid if self._replica else ""
+
+    @property
+    def start_trouble(self) -> str:
+        """Why its processes do not even become ready, for clients, too; empty while there is no such trouble."""
+        if self._failed_starts < STARTS_TO_TROUBLE:
+            return ""
+        return self._fault.replace(f" {self._failed_log}", "")  # where its log is, is no client's business
 
     def in_snapshot(self) -> Replica | None:
         """None while there is no process."""
@@ -156,6 +171,7 @@ class Keeper:
     async def _live(self) -> str | None:
         """One process from start to end. Why it failed, or None when it was asked to leave."""
         port = self._machine.ports.take()
+        self._served = False
         try:
             async with self._machine.turns:
                 self._enter("starting")
@@ -177,7 +193,6 @@ class Keeper:
     def _appear(self, replica: ReplicaProcess) -> None:
         self._replica = replica
         self._log = replica.log
-        self._served = False
         self._started.clear()
         self._machine.living_logs.add(replica.log)
         self._machine.state.drop_old_logs(self.deployment.endpoint, self.deployment.name, self._machine.living_logs)
@@ -225,6 +240,7 @@ class Keeper:
         while not await self._is_ready(replica, record):  # noqa: ASYNC110 - it asks another process
             await asyncio.sleep(STARTING_PROBE_PERIOD_S)
         self._served = True
+        self._failed_starts = 0
         self._started.set()
         self._enter("ready")
 
@@ -250,6 +266,7 @@ class Keeper:
     async def _pause(self, fault: str) -> None:
         self._restarts += 1
         self._failures += 1
+        self._failed_starts += not self._served
         self._fault = fault
         self._failed_log = self._log
         pause_s = backoff_s(self._failures)

@@ -6,7 +6,7 @@ Pure. Rules, each a property in the tests:
    all up to date.
 2. It never takes away a ready seat when that leaves fewer ready ones than wished.
 3. It starts no seat that makes more than wished, or one more than wished while an outdated one serves.
-4. Among equals the not-ready leave first, then the youngest.
+4. Among equals the not-ready leave first, then those named to leave first, in their order, then the youngest.
 """
 
 from __future__ import annotations
@@ -34,10 +34,11 @@ class Plan(Struct, frozen=True):
     """Ids of seats."""
 
 
-def plan(wished: int, seats: Sequence[Seat]) -> Plan:
-    """`seats` are those that aren't leaving already."""
-    current = _best_first(seat for seat in seats if not seat.outdated)
-    outdated = _best_first(seat for seat in seats if seat.outdated)
+def plan(wished: int, seats: Sequence[Seat], leave_first: Sequence[int] = ()) -> Plan:
+    """`seats` are those that aren't leaving already; `leave_first` has ids, of seats and of others."""
+    best_first = _best_first(seats, leave_first)
+    current = [seat for seat in best_first if not seat.outdated]
+    outdated = [seat for seat in best_first if seat.outdated]
     kept, surplus = current[:wished], current[wished:]
 
     ready_outdated = [seat for seat in outdated if seat.ready]
@@ -60,5 +61,6 @@ def worth_a_word(failures: int) -> bool:
     return failures & (failures - 1) == 0
 
 
-def _best_first(seats: Iterable[Seat]) -> list[Seat]:
-    return sorted(seats, key=lambda seat: not seat.ready)
+def _best_first(seats: Iterable[Seat], leave_first: Sequence[int]) -> list[Seat]:
+    turns = {seat: turn for turn, seat in enumerate(leave_first)}
+    return sorted(seats, key=lambda seat: (not seat.ready, -turns.get(seat.id, len(turns))))

@@ -3,11 +3,13 @@
 I/O: files below one directory, readable by their owner only.
 
     supervisor.lock                    held, and signed with its pid, by the one supervisor
+    autoscaler.lock                    held by the one autoscaler that may scale
     snapshot.json                      all endpoints and replicas: the supervisor writes, routers follow
     scale/<endpoint>.<deployment>.json a wished number of replicas
     drained/<uid>                      the router's word that a leaving replica has no request any more
     router.json                        where the router listens
     keys/                              see keys.py
+    decisions/                         what the autoscaler decided, and why: the autoscaler's own
     logs/                              what replicas and the router print
 
 Every file is replaced whole, so a reader sees the old one or the new one, never half.
@@ -22,7 +24,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -38,10 +40,14 @@ Version = tuple[int, int, int]
 
 
 class ScaleWish(msgspec.Struct, frozen=True, rename="camel"):
-    """A wish for a number of replicas. It holds while the file says the `instanceCount` it was made under."""
+    """A wish for a number of replicas."""
 
     replicas: int
-    instance_count: int
+    instance_count: int | None
+    """What the file said when it was made; a fixed number of replicas follows the wish while it still does. None
+    where it was made under scale settings."""
+    leave_first: tuple[str, ...] = ()
+    """Uids in the order in which these should leave when the number falls."""
 
 
 class RouterPlace(msgspec.Struct, frozen=True):
@@ -50,6 +56,13 @@ class RouterPlace(msgspec.Struct, frozen=True):
     admin: str
     public: str
     pid: int
+
+
+class LivingRouter(NamedTuple):
+    """`written_ns` tells it from another process that had the same id."""
+
+    place: RouterPlace
+    written_ns: int
 
 
 class StateDirectory:
@@ -62,6 +75,7 @@ class StateDirectory:
         self._router = self.path / "router.json"
         self._scale = self.path / "scale"
         self._drained = self.path / "drained"
+        self._autoscaler_lock = self.path / "autoscaler.lock"
 
     def snapshot_version(self) -> Version | None:
         return version(self._snapshot)
@@ -99,11 +113,20 @@ class StateDirectory:
 
     def router_runs(self) -> bool:
         """Whether the router that last signed router.json still lives."""
-        try:
-            place = self.read_router()
-        except PlatformError:
-            return False
-        return place is not None and Path(f"/proc/{place.pid}").exists()
+        return self.living_router() is not None
+
+    def living_router(self) -> LivingRouter | None:
+        """The router that last signed router.json; None when it has ended, or what it wrote can't be read."""
+        while True:
+            written = version(self._router)
+            try:
+                place = self.read_router()
+            except PlatformError:
+                return None
+            if written is None or place is None or not Path(f"/proc/{place.pid}").exists():
+                return None
+            if version(self._router) == written:  # else another was written between the two
+                return LivingRouter(place, written[0])
 
     def is_drained(self, uid: str) -> bool:
         return (self._drained / uid).exists()
@@ -132,6 +155,11 @@ class StateDirectory:
         past.sort(key=lambda log: log.stat().st_mtime_ns)
         for log in past[:-LOGS_KEPT]:
             log.unlink()
+
+    def autoscaler_lock(self) -> Path:
+        """The file; it need not exist, its folder does."""
+        _create(self.path)
+        return self._autoscaler_lock
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -12,12 +12,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections.abc import Iterator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from router.core.model import Deployment, Endpoint, Snapshot
+from router.core.model import Deployment, Endpoint, Snapshot, Trouble
 from router.platforms.local.declared import Declared, process_of
 from router.platforms.local.keeper import Keeper, Machine, ReplicaStatus
 from router.platforms.local.plan import Seat, plan
@@ -134,7 +135,9 @@ class Supervisor:
             for number, keeper in enumerate(self._keepers)
             if keeper.deployment.key == deployment.key and keeper.phase != "leaving"
         ]
-        steps = plan(self._declared.wished[deployment.key], seats)
+        numbers = {keeper.uid: number for number, keeper in enumerate(self._keepers)}
+        named = [numbers[uid] for uid in self._declared.leave_first.get(deployment.key, ()) if uid in numbers]
+        steps = plan(self._declared.wished[deployment.key], seats, named)
         for number in steps.leave:
             keeper = self._keepers[number]
             keeper.leave(self._drain_within_s(keeper.deployment))
@@ -152,11 +155,21 @@ class Supervisor:
                 log.error("%s failed", keeper.task.get_name(), exc_info=keeper.task.exception())
         self._keepers = [keeper for keeper in self._keepers if not keeper.task.done()]
 
+    def _troubles(self) -> Iterator[Trouble]:
+        """Deployments that have nothing ready, and a replica that fails to start again and again."""
+        for deployment in (each for endpoint in self._declared.endpoints for each in endpoint.deployments):
+            keepers = [keeper for keeper in self._keepers if keeper.deployment.key == deployment.key]
+            reasons = [keeper.start_trouble for keeper in keepers if keeper.phase != "leaving"]
+            if any(reasons) and not any(keeper.phase == "ready" for keeper in keepers):
+                yield Trouble(deployment=deployment.key, kind="start", reason=next(filter(None, reasons)))
+
     def _publish(self) -> None:
         replicas = (keeper.in_snapshot() for keeper in self._keepers)
         snapshot = Snapshot(
             endpoints=self._declared.endpoints,
             replicas=tuple(replica for replica in replicas if replica is not None),
+            wished=self._declared.wished,
+            troubles=tuple(self._troubles()),
         )
         if snapshot != self._published:
             self.state.write_snapshot(snapshot)
