@@ -31,11 +31,16 @@ class Admission:
         )
         self._outliers = OutlierDetector()
         self._waiting: dict[Ticket, asyncio.Future[Permit]] = {}
+        self._deadlines: dict[Ticket, asyncio.TimerHandle] = {}
         self._warming: dict[str, asyncio.TimerHandle] = {}
         self._left_out: dict[str, asyncio.TimerHandle] = {}
         self._ready: set[str] = set()
         self._trouble: str | None = None
         """Why nobody need wait; None also while some replica takes requests."""
+        self._is_holding = False
+        """No replica takes requests, and the first that does is waited for."""
+        self._catches_up_until: float | None = None
+        """The queue of a cold start is still there; at this time nobody is left in it who was held."""
         self._look(deployment, None)
 
     # -- requests ------------------------------------------------------------------------------------------
@@ -45,6 +50,9 @@ class Admission:
         now = self._loop.time()
         if avoid and self._is_holding:
             avoid = _NONE  # what it should avoid is gone; under whatever uid the next one comes, it is another
+        if self._catches_up_until is not None and (not self.dispatcher.queued or now >= self._catches_up_until):
+            self._catches_up_until = None
+            self._max_wait_s = self._settings.max_queue_wait_ms / 1000
         try:
             return self.dispatcher.acquire(now, now + self._max_wait_s, avoid)
         except NoRoom:
@@ -61,14 +69,14 @@ class Admission:
             self._pressure.rise()
         future: asyncio.Future[Permit] = self._loop.create_future()
         self._waiting[ticket] = future
-        timer = self._loop.call_at(ticket.deadline, self._expire, ticket)
+        self._deadlines[ticket] = self._loop.call_at(ticket.deadline, self._expire, ticket)
         try:
             return await future
         except asyncio.CancelledError:
             self._wake(self.dispatcher.abandon(ticket, self._loop.time()))
             raise
         finally:
-            timer.cancel()
+            self._deadlines.pop(ticket).cancel()
             self._waiting.pop(ticket, None)
 
     def release(self, permit: Permit) -> None:
@@ -142,12 +150,29 @@ class Admission:
         """How long, from now on, a request may wait, and for what. Only a snapshot can change whether a replica takes
         requests: those that are left out never are the last."""
         has_ready = self.dispatcher.has_ready
-        self._is_holding = deployment.holds_requests and not has_ready
+        was_holding, self._is_holding = self._is_holding, deployment.holds_requests and not has_ready
         settings = deployment.request
-        self._max_wait_s = (settings.max_cold_start_wait_ms if self._is_holding else settings.max_queue_wait_ms) / 1000
+        held_s, queue_s = settings.max_cold_start_wait_ms / 1000, settings.max_queue_wait_ms / 1000
+        if self._is_holding:
+            self._catches_up_until = None
+            self._hold_all(held_s)
+        elif was_holding and has_ready and self.dispatcher.queued:
+            self._catches_up_until = self._loop.time() + held_s
+        if self._catches_up_until is not None:
+            self._max_wait_s = max(held_s, queue_s)
+        else:
+            self._max_wait_s = held_s if self._is_holding else queue_s
         self._trouble = None if has_ready else trouble
         if self._trouble is not None:
             self._turn_away(self._trouble)
+
+    def _hold_all(self, held_s: float) -> None:
+        """Who waits already, for a replica that has gone, waits for the next as those do who come now."""
+        for ticket in self._waiting:
+            if ticket.deadline < ticket.came_at + held_s:
+                ticket.deadline = ticket.came_at + held_s
+                self._deadlines[ticket].cancel()
+                self._deadlines[ticket] = self._loop.call_at(ticket.deadline, self._expire, ticket)
 
     def _turn_away(self, reason: str) -> None:
         """All who wait are told at once."""

@@ -12,6 +12,7 @@ import logging
 import sys
 from collections.abc import Callable
 from dataclasses import MISSING, fields
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -36,6 +37,7 @@ from router.server import RouterServer
 from router.up import up as run_up
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+_ADDED = "scoregate.commands"
 _console = Console()
 _ROUTER_END_S = 10.0
 """For what a router does once its last request is over or cut."""
@@ -49,6 +51,24 @@ class Failing(click.Group):
             return super().invoke(ctx)
         except (PlatformError, ConfigError) as error:
             raise click.ClickException(str(error)) from None
+
+
+class Scoregate(Failing):
+    """The router's commands, and those that other parts of Scoregate add: entry points of the group
+    `scoregate.commands`. Of these only what is asked for is loaded."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *entry_points(group=_ADDED).names})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        command = super().get_command(ctx, cmd_name)
+        for added in entry_points(group=_ADDED, name=cmd_name) if command is None else ():
+            try:
+                loaded: click.Command = added.load()
+            except ImportError as error:
+                raise click.ClickException(f"The command {cmd_name} can't be loaded: {error}") from None
+            return loaded
+        return command
 
 
 def _option(*names: str, **settings: Any) -> Callable[[Command], Command]:
@@ -110,7 +130,7 @@ def _serving(command: Command) -> Command:
     return command
 
 
-@click.group(cls=Failing, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=Scoregate, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="scoregate")
 def main() -> None:
     """Scoregate routes scoring requests to the replicas of your models.
@@ -119,6 +139,7 @@ def main() -> None:
     Start here:  scoregate up FILE        run models and router on this machine
                  scoregate check FILE     is this endpoints file right?
                  scoregate status         what runs, and how busy is it?
+                 scoregate explain NAME   why does a deployment have so many replicas?
                  scoregate key show NAME  the keys of an endpoint
     """
 
@@ -127,15 +148,19 @@ def main() -> None:
 @_file
 @_serving
 def up(file: Path, **options: Any) -> None:
-    """Run the endpoints in FILE on this machine: a supervisor, the replicas, the router. Ctrl-C stops all of it."""
+    """Run the endpoints in FILE on this machine: a supervisor, the replicas, the router, the autoscaler.
+
+    Ctrl-C stops all of it.
+    """
     if options["access_log"] == "-":
         options["access_log"] = str(StateDirectory(options["state_dir"]).logs.with_name("access.log"))
     config = _config(platform="local", **options)  # a wrong option is told here, not in the router's log
     argv = [sys.executable, "-m", "router", "router", "--platform", "local"]
     for name, value in options.items():
         argv += ["--" + name.replace("_", "-"), str(value)]
+    scaling = [sys.executable, "-m", "autoscaler", "run", "--platform", "local", "--state-dir", str(config.state_dir)]
     grace_s = (config.drain_grace_ms + config.drain_timeout_ms) / 1000 + _ROUTER_END_S
-    sys.exit(asyncio.run(run_up(file, config.state_dir, argv, grace_s, _console)))
+    sys.exit(asyncio.run(run_up(file, config.state_dir, argv, grace_s, scaling, _console)))
 
 
 @main.command()

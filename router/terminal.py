@@ -67,7 +67,10 @@ def summary(
     Each `curl` command is one line: it must not be wrapped, so that it works when pasted.
     """
     blocks = [_endpoint_block(endpoint, keys.get(endpoint.name), public_url, sample) for endpoint in endpoints]
-    rest = [f"metrics   {admin_url}/metrics", f"logs      {logs}", "Ctrl-C stops everything."]
+    rest = [f"metrics   {admin_url}/metrics", f"logs      {logs}"]
+    if scaled := [d.key for endpoint in endpoints for d in endpoint.deployments if d.scale is not None]:
+        rest.append(f"scaling   {', '.join(scaled)}: why so many? `scoregate explain {scaled[0]}`")
+    rest.append("Ctrl-C stops everything.")
     return "\n\n".join(["Scoregate is ready.", *blocks, "\n".join(rest)])
 
 

@@ -1,7 +1,8 @@
-"""How do a supervisor, a router and a person at a terminal become one command?
+"""How do a supervisor, a router, an autoscaler and a person at a terminal become one command?
 
-I/O: processes, signals, the console. It owns nothing but their order: replicas first and last,
-the router between.
+I/O: processes, signals, the console. It owns nothing but their order: replicas first and last, the router between,
+and within its time the autoscaler, so that nothing is scaled while things stop. When the router ends, all ends;
+an autoscaler that ends is started again, for the router goes on with the replicas there are.
 """
 
 from __future__ import annotations
@@ -27,9 +28,21 @@ from router.platforms.local.state import RouterPlace, StateDirectory
 from router.platforms.local.supervisor import Supervisor
 
 READY_POLL_S = 0.1
+AUTOSCALER_GRACE_S = 2.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
+"""Before an autoscaler that ended by itself is started again: twice as long each time."""
+RAN_WELL_S = 60.0
+"""Whoever ran so long failed for another reason: the first pause again."""
 
 
-async def up(file: Path, state_dir: Path, router_argv: list[str], router_grace_s: float, console: Console) -> int:
+async def up(
+    file: Path,
+    state_dir: Path,
+    router_argv: list[str],
+    router_grace_s: float,
+    autoscaler_argv: list[str],
+    console: Console,
+) -> int:
     """Run it all until SIGINT or SIGTERM: 0 after a clean stop, 1 when the start or the router failed.
 
     `router_grace_s`: for the router's end after SIGTERM, its requests in flight included.
@@ -40,13 +53,14 @@ async def up(file: Path, state_dir: Path, router_argv: list[str], router_grace_s
             async with (
                 Supervisor(file, state) as supervisor,
                 RouterProcess(router_argv, router_grace_s, state, interrupts) as router,
+                AutoscalerProcess(autoscaler_argv, state, interrupts, console),
             ):
                 return await first(
                     _stopped(interrupts, console),
                     _router_died(router, console),
                     _run(supervisor, file, console),
                 )
-    except PlatformError as error:
+    except (PlatformError, OSError) as error:
         console.print(Text(str(error)), soft_wrap=True)
         return 1
 
@@ -97,12 +111,70 @@ class RouterProcess:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await first(self._group.end(), self._end_when_insisted())
+        await _end(self._group, self._interrupts)
 
-    async def _end_when_insisted(self) -> None:
-        await self._interrupts.insisted.wait()
-        self._group.kill()
-        await self._group.wait()
+
+class AutoscalerProcess:
+    """The autoscaler as a child, started again whenever it ends by itself. On exit it is gone."""
+
+    def __init__(self, argv: list[str], state: StateDirectory, interrupts: Interrupts, console: Console) -> None:
+        self.log = state.log_of_router().with_name("autoscaler.log")
+        self._argv = argv
+        self._interrupts = interrupts
+        self._console = console
+
+    async def __aenter__(self) -> Self:
+        self._group = await self._start()
+        self._keeping = asyncio.create_task(self._keep())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._keeping.cancel()
+        await asyncio.gather(self._keeping, return_exceptions=True)
+        await _end(self._group, self._interrupts)
+
+    async def _keep(self) -> None:
+        pause_s = FIRST_PAUSE_S
+        while True:
+            began_s = asyncio.get_running_loop().time()
+            code = await self._group.wait()
+            if asyncio.get_running_loop().time() - began_s > RAN_WELL_S:
+                pause_s = FIRST_PAUSE_S
+            what = (
+                f"The autoscaler ended by itself with exit code {code}; the router goes on. Next try in {pause_s:g} s"
+            )
+            terminal.quote_log(what, self.log, self._console)
+            pause_s = await self._start_again(pause_s)
+
+    async def _start_again(self, pause_s: float) -> float:
+        """After the pause; the next one. What can't be started is tried again, too."""
+        while True:
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            try:
+                self._group = await self._start()
+                return pause_s
+            except OSError as error:
+                text = f"The autoscaler can't be started: {error}. Next try in {pause_s:g} s"
+                self._console.print(Text(text), soft_wrap=True)
+
+    async def _start(self) -> ProcessGroup:
+        return await ProcessGroup.start(
+            self._argv, log=self.log, grace_s=AUTOSCALER_GRACE_S, cwd=Path.cwd(), env=os.environ
+        )
+
+
+async def _end(group: ProcessGroup, interrupts: Interrupts) -> None:
+    """SIGTERM and the grace; at once if somebody insists."""
+    await first(group.end(), _end_when_insisted(group, interrupts))
+
+
+async def _end_when_insisted(group: ProcessGroup, interrupts: Interrupts) -> None:
+    await interrupts.insisted.wait()
+    group.kill()
+    await group.wait()
 
 
 async def _stopped(interrupts: Interrupts, console: Console) -> int:

@@ -3,44 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 
 import pytest
 
-from router.admission import Admission
-from router.core.dispatch import Permit, Ticket
+from router.core.dispatch import Ticket
 from router.core.errors import NoReadyReplicas, Overloaded, ReplicaUnreachable
-from router.core.model import Replica
-from router.pressure import APART_S, Pressure
-from tests.core.nouns import a_deployment, a_replica, replicas_of
+from router.pressure import APART_S
+from tests.core.nouns import a_replica, replicas_of
+from tests.site import Site
 from tests.virtual_time import armed, now, on_virtual_time, settle
 
 PLAIN = r"^No ready replicas for service iris$"
 NO_MEMORY = "no node has 4 GB of memory"
 TROUBLED = rf"^No ready replicas for service iris: {NO_MEMORY}$"
-
-
-class Site:
-    """One deployment, with 500 ms of queue wait and 60 s of cold start wait where a test says nothing else."""
-
-    def __init__(self, replicas: Iterable[Replica] = (), *, min_instances: int | None = 0, **settings: int) -> None:
-        self.noun = a_deployment(min_instances=min_instances, **settings)
-        self.pressure = Pressure()
-        self.admission = Admission(self.noun, self.pressure)
-        self.dispatcher = self.admission.dispatcher
-        self.shown(replicas)
-
-    def shown(self, replicas: Iterable[Replica] = (), trouble: str | None = None) -> None:
-        self.admission.update(self.noun, replicas, trouble)
-
-    async def slot(self, *avoid: str) -> Permit:
-        got = self.admission.acquire(frozenset(avoid))
-        return got if isinstance(got, Permit) else await self.admission.wait(got)
-
-    async def waiting(self, count: int = 1) -> list[asyncio.Task[Permit]]:
-        tasks = [asyncio.create_task(self.slot()) for _ in range(count)]
-        await settle()
-        return tasks
 
 
 # -- held ------------------------------------------------------------------------------------------------------
@@ -117,21 +92,6 @@ async def test_a_replica_that_takes_no_requests_is_none(change: dict[str, bool])
     site = Site([a_replica("a", **change)])
     with pytest.raises(NoReadyReplicas, match="first replica"):
         await site.slot()
-    assert now() == 60.0
-
-
-@on_virtual_time
-async def test_who_waits_when_the_last_replica_goes_keeps_the_time_that_it_came_with() -> None:
-    site = Site(replicas_of("a"))
-    await site.slot()
-    (early,) = await site.waiting()
-    site.shown()
-    (late,) = await site.waiting()
-    with pytest.raises(NoReadyReplicas):
-        await early
-    assert now() == 0.5
-    with pytest.raises(NoReadyReplicas):
-        await late
     assert now() == 60.0
 
 
@@ -250,12 +210,11 @@ async def test_a_trouble_beside_a_ready_replica_changes_nothing() -> None:
     site = Site(max_cold_start_wait_ms=1_000)
     held = await site.waiting(2)
     site.shown(replicas_of("a"), NO_MEMORY)
-    permit = await held[0]
+    site.admission.release(await held[0])
+    await held[1]
     with pytest.raises(Overloaded):
         await site.slot()
     assert now() == 0.5
-    site.admission.release(permit)
-    await held[1]
 
 
 @on_virtual_time

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.metadata import EntryPoints
 from pathlib import Path
 
 import click
@@ -15,10 +16,13 @@ from tests.router_process import declare
 
 
 def commands(group: click.Command = cli.main, *path: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Every command with the words that name it."""
+    """Every command with the words that name it, those that other packages add included."""
     yield path, group
     if isinstance(group, click.Group):
-        for name, command in group.commands.items():
+        context = click.Context(group)
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            assert command is not None, name
             yield from commands(command, *path, name)
 
 
@@ -41,6 +45,10 @@ def test_the_commands_are_those_that_the_docs_name() -> None:
         "key",
         "key show",
         "key regenerate",
+        "autoscaler",
+        "autoscaler run",
+        "explain",
+        "replay",
     }
 
 
@@ -56,8 +64,10 @@ def test_help_says_what_a_command_does_in_lines_that_fit(path: tuple[str, ...]) 
 
 def test_the_first_page_says_where_to_start_and_lists_every_command() -> None:
     text = run("--help").stdout
-    assert all(f"scoregate {words}" in text for words in ("up FILE", "check FILE", "status", "key show NAME"))
-    assert all(f"\n  {name} " in text for name in ("up", "router", "check", "status", "key"))
+    assert all(
+        f"scoregate {words}" in text for words in ("up FILE", "check FILE", "status", "explain NAME", "key show NAME")
+    )
+    assert all(f"\n  {name} " in text for name in ("up", "router", "check", "status", "key", "explain", "replay"))
 
 
 @pytest.mark.parametrize(("path", "option"), OPTIONS.items(), ids=[" ".join(path) for path in OPTIONS])
@@ -79,6 +89,37 @@ def test_the_version_is_the_packages() -> None:
 
 def test_an_unknown_command_or_option_is_a_usage_error() -> None:
     assert run("serve").exit_code == run("status", "--nope").exit_code == run("key", "rotate").exit_code == 2
+
+
+class Added:
+    """Stands for an entry point."""
+
+    def __init__(self, name: str, found: click.Command | None) -> None:
+        self.name = name
+        self.loaded = 0
+        self._found = found
+
+    def load(self) -> click.Command:
+        self.loaded += 1
+        if self._found is None:
+            raise ImportError("no module named autoscaler")
+        return self._found
+
+
+def test_an_added_command_is_loaded_when_it_is_asked_for_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    greet = click.Command("greet", callback=lambda: click.echo("hello"))
+    added = {"greet": Added("greet", greet), "broken": Added("broken", None), "check": Added("check", None)}
+
+    def found(group: str, name: str | None = None) -> EntryPoints:
+        assert group == "scoregate.commands"
+        return EntryPoints(each for each in added.values() if name in (None, each.name))  # type: ignore[misc]
+
+    monkeypatch.setattr(cli, "entry_points", found)
+    assert run("greet").stdout == "hello\n"
+    assert [each.loaded for each in added.values()] == [1, 0, 0]
+    assert failed("broken").startswith("The command broken can't be loaded: no module named autoscaler")
+    assert run("check", "--help").exit_code == 0
+    assert added["check"].loaded == 0
 
 
 # -- options of a router -------------------------------------------------------------------------------------

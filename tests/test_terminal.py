@@ -4,11 +4,12 @@ import asyncio
 import io
 import json
 import shlex
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from router.core.model import Addresses, Deployment, Endpoint
+from router.core.model import Addresses, Deployment, Endpoint, ScaleSettings
 from router.platforms.keys import Keys
 from router.platforms.local.keeper import ReplicaStatus
 from router.terminal import sample_body, show_start, summary
@@ -107,3 +108,12 @@ def test_the_sample_lies_beside_the_endpoints_file(tmp_path):
     assert json.loads(sample_body(file)) == {"data": [1, 2]}
     (tmp_path / "sample-request.json").write_text("{")
     assert sample_body(file) == "{}"
+
+
+def test_who_has_deployments_that_scale_is_told_how_to_ask_why() -> None:
+    scaled = Deployment(endpoint="iris", name="blue", workload=Addresses(addresses=()), scale=ScaleSettings())
+    fixed = Deployment(endpoint="iris", name="green", workload=Addresses(addresses=()))
+    both = Endpoint(name="iris", auth_mode="none", deployments=(fixed, scaled))
+    text = summary([both], {}, "http://h:1", "http://h:2", "{}", Path("/logs"))
+    assert "scaling   iris/blue: why so many? `scoregate explain iris/blue`" in text
+    assert "scaling" not in summary([OPEN], {}, "http://h:1", "http://h:2", "{}", Path("/logs"))

@@ -8,7 +8,7 @@ import socket
 import sys
 from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,8 @@ from rich.console import Console
 from router.up import up
 folder, port = Path(sys.argv[1]), sys.argv[2]
 router = [sys.executable, str(folder / "front.py"), port]
-raise SystemExit(asyncio.run(up(folder / "endpoints.yaml", folder / "state", router, 30.0, Console())))
+scaler = [sys.executable, str(folder / "scaler.py")]
+raise SystemExit(asyncio.run(up(folder / "endpoints.yaml", folder / "state", router, 30.0, scaler, Console())))
 """
 SERVER = """
 import http.server, os, signal, sys, time
@@ -36,12 +37,24 @@ class Answer(http.server.BaseHTTPRequestHandler):
         self.end_headers()
     def log_message(self, *_): pass
 def drain(*_):
+    with open("drained", "w") as file: file.write("after the autoscaler" * os.path.exists("unscaled"))
     time.sleep(2)
-    open("drained", "w").close()
     os._exit(0)
 if "slow" in os.environ and "front" in sys.argv[0]: signal.signal(signal.SIGTERM, drain)
 if "stubborn" in os.environ: signal.signal(signal.SIGTERM, signal.SIG_IGN)
 http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Answer).serve_forever()
+"""
+SCALER = """
+import os, signal, sys, time
+def end(*_):
+    open("unscaled", "w").close()
+    sys.exit(0)
+signal.signal(signal.SIGTERM, signal.SIG_IGN if "stubborn" in os.environ else end)
+print("scaling", flush=True)
+if "mortal" in os.environ:
+    print("a fault of the autoscaler", flush=True)
+    sys.exit(7)
+while True: time.sleep(1)
 """
 FRONT = """
 import json, os, sys
@@ -82,7 +95,7 @@ class Run:
         return await self.process.wait()
 
     def children(self) -> list[int]:
-        """Everything that runs a script of this folder: replicas, the router, their guards."""
+        """Everything that runs a script of this folder: replicas, the router, the autoscaler, their guards."""
         return [int(entry.name) for entry in Path("/proc").glob("[0-9]*") if self._is_ours(entry)]
 
     def _is_ours(self, entry: Path) -> bool:
@@ -97,6 +110,7 @@ class Run:
 async def running(folder: Path, **env: str) -> AsyncIterator[Run]:
     (folder / "front.py").write_text(FRONT + SERVER)
     (folder / "server.py").write_text(SERVER)
+    (folder / "scaler.py").write_text(SCALER)
     if not (folder / "endpoints.yaml").exists():
         (folder / "endpoints.yaml").write_text(json.dumps(ENDPOINTS))
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -126,7 +140,7 @@ async def test_it_says_how_to_use_it_and_one_signal_stops_everything(tmp_path, n
         await run.until_said("Ctrl-C stops everything.")
         assert f"http://127.0.0.1:{run.port}/api/v1/endpoint/iris/score" in run.said
         assert json.loads((tmp_path / "state/keys/iris.json").read_bytes())
-        assert len(run.children()) == 6
+        assert len(run.children()) == 8
         run.process.send_signal(number)
         assert await run.end() == 0
         await until(lambda: run.children() == [])
@@ -140,7 +154,8 @@ async def test_a_second_signal_does_not_wait_for_the_router(tmp_path):
         await run.until_said("Ctrl-C again")
         assert run.children()
         run.process.send_signal(signal.SIGINT)
-        assert await run.end() == 0
+        async with asyncio.timeout(15):  # half of what the router is given after one signal
+            assert await run.end() == 0
         await until(lambda: run.children() == [])
 
 
@@ -168,12 +183,79 @@ async def test_a_router_that_dies_is_quoted_and_all_ends(tmp_path):
         await until(lambda: run.children() == [])
 
 
+async def test_an_autoscaler_that_dies_is_quoted_and_started_again_and_the_router_goes_on(tmp_path):
+    async with running(tmp_path, mortal="yes") as run:
+        await run.until_said("Ctrl-C stops everything.")
+        await run.until_said("Next try in 2 s")
+        first, second = (line for line in run.said.splitlines() if "The autoscaler ended" in line)
+        assert "ended by itself with exit code 7; the router goes on. Next try in 1 s; the end of" in first
+        assert f"{tmp_path}/state/logs/autoscaler.log" in second
+        await run.until_said("  a fault of the autoscaler")
+        _, writer = await asyncio.open_connection("127.0.0.1", run.port)
+        writer.close()
+        run.process.send_signal(signal.SIGINT)
+        assert await run.end() == 0
+        await until(lambda: run.children() == [])
+
+
+async def test_an_autoscaler_that_was_killed_comes_back(tmp_path):
+    async with running(tmp_path) as run:
+        await run.until_said("Ctrl-C stops everything.")
+        before = scalers(run)
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        await run.until_said("The autoscaler ended by itself with exit code 137")
+        await until(lambda: len(scalers(run)) == 2)
+        assert not before & scalers(run)
+        run.process.send_signal(signal.SIGINT)
+        assert await run.end() == 0
+        await until(lambda: run.children() == [])
+
+
+def scalers(run: Run) -> set[int]:
+    """The autoscaler and its guard."""
+    found = set()
+    for pid in run.children():
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if b"scaler.py" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.add(pid)
+    return found
+
+
+async def test_nothing_is_scaled_while_things_stop(tmp_path):
+    async with running(tmp_path, slow="1") as run:
+        await run.until_said("Scoregate is ready.")
+        await until(lambda: "scaling" in (tmp_path / "state/logs/autoscaler.log").read_text())
+        run.process.send_signal(signal.SIGINT)
+        assert await run.end() == 0
+    assert (tmp_path / "drained").read_text() == "after the autoscaler"
+
+
+async def test_what_is_scaled_is_named_with_the_command_that_explains_it(tmp_path):
+    scaled = json.loads(json.dumps(ENDPOINTS).replace('"instanceCount": 2', '"scaleSettings": {"maxInstances": 3}'))
+    (tmp_path / "endpoints.yaml").write_text(json.dumps(scaled))
+    async with running(tmp_path) as run:
+        await run.until_said("Ctrl-C stops everything.")
+        await run.until_said("scoregate explain iris/blue")
+        run.process.send_signal(signal.SIGINT)
+        assert await run.end() == 0
+
+
 async def test_a_broken_file_ends_it_with_its_message(tmp_path):
     (tmp_path / "endpoints.yaml").write_text("kind: [")
     async with running(tmp_path) as run:
         assert await run.end() == 1
         assert f"{tmp_path}/endpoints.yaml" in run.said
         assert "Traceback" not in run.said
+
+
+async def test_a_log_that_can_not_be_opened_ends_it_with_a_message(tmp_path):
+    (tmp_path / "state" / "logs" / "router.log").mkdir(parents=True)
+    async with running(tmp_path) as run:
+        assert await run.end() == 1
+        assert f"{tmp_path}/state/logs/router.log" in run.said
+        assert "Traceback" not in run.said
+        assert run.children() == []
 
 
 async def test_nothing_survives_when_it_is_killed(tmp_path):

@@ -99,8 +99,8 @@ def test_a_regenerated_key_replaces_the_old_one_and_leaves_the_other(terminal: T
 
 def test_100_mb_are_scored_and_one_byte_more_is_refused(terminal: Terminal) -> None:
     text = terminal.file.read_text()
-    patient = "instanceCount: 2\n    requestSettings: {requestTimeoutMs: 60000}"
-    terminal.file.write_text(text.replace("instanceCount: 2", patient, 1))  # takes effect while it runs
+    patient = "- name: blue\n    requestSettings: {requestTimeoutMs: 60000}\n    #"
+    terminal.file.write_text(text.replace("- name: blue", patient, 1))  # takes effect while it runs
     stem = FLOWERS.rstrip()[:-1] + b', "rest": "'
     body = stem + b"x" * (PAYLOAD_LIMIT_BYTES - len(stem) - 2) + b'"}'
     assert len(body) == PAYLOAD_LIMIT_BYTES
@@ -138,7 +138,7 @@ def load_on_blue(terminal: Terminal) -> Iterator[Counter[int]]:
 
 
 def test_killing_a_replica_under_load_costs_only_the_requests_it_held(terminal: Terminal) -> None:
-    """Blue has two replicas of one slot each: at most one request can be lost."""
+    """A replica of blue has one slot: at most one request can be lost."""
     with load_on_blue(terminal) as statuses:
         victim = next(iter(terminal.status()["blue"]["replicas"]))
         for pid in _group_of(terminal, victim):
@@ -190,7 +190,7 @@ def _is_guard(pid: int) -> bool:
 
 def _is_replaced(terminal: Terminal, uid: str) -> bool:
     blue = terminal.status()["blue"]
-    return uid not in blue["replicas"] and blue["ready"] == 2
+    return uid not in blue["replicas"] and blue["ready"] >= 2  # the load may have brought another
 
 
 def test_ctrl_c_stops_all_of_it(terminal: Terminal) -> None:

@@ -31,8 +31,9 @@ def sources() -> list[PurePosixPath]:
 
 
 def mirrors(source: PurePosixPath) -> list[Path]:
-    """Where its tests may lie: in the same folder below tests/, or in one above it but for the topmost."""
-    package = source.parts[1:-1]
+    """Where its tests may lie: in the same folder below tests/, or in one above it but for the topmost. The router's
+    are not a folder deeper; the autoscaler's are in tests/autoscaler/."""
+    package = source.parts[1:-1] if source.parts[0] == "router" else source.parts[:-1]
     stem = package[-1] if source.stem == "__init__" and package else source.stem
     depths = range(1, len(package) + 1) if package else [0]
     folders = [ROOT.joinpath("tests", *package[:depth]) for depth in depths]

@@ -145,6 +145,22 @@ async def test_scale_refuses_what_cannot_be(bench, wish, message):
         await LocalPlatform(bench.state.path).scale(*wish)
 
 
+async def test_what_was_meant_for_a_load_is_refused_once_the_number_is_fixed(bench):
+    """The wish would stand until the file says another instanceCount."""
+    (iris,) = snapshot().endpoints
+    scaled = replace(iris.deployments[0], scale=ScaleSettings(max_instances=9))
+    bench.state.write_snapshot(Snapshot(endpoints=(replace(iris, deployments=(scaled,)),)))
+    platform = LocalPlatform(bench.state.path)
+    async with aclosing(platform.watch()) as watching:
+        await anext(watching)
+        bench.state.write_snapshot(snapshot())
+        with pytest.raises(PlatformError, match="iris/blue has a fixed number of replicas now"):
+            await platform.scale("iris", "blue", 5)
+        assert bench.state.read_wish("iris", "blue") is None
+        await anext(watching)
+        await platform.scale("iris", "blue", 5)
+
+
 async def test_scale_needs_a_supervisor(bench):
     with pytest.raises(PlatformError, match="no supervisor"):
         await LocalPlatform(bench.state.path).scale("iris", "blue", 1)

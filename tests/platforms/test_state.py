@@ -117,6 +117,15 @@ def test_a_second_supervisor_is_told_who_is_there(tmp_path):
         pass
 
 
+def test_a_lock_that_can_not_be_opened_is_a_message(tmp_path):
+    (tmp_path / "supervisor.lock").mkdir()
+    with (
+        pytest.raises(PlatformError, match=r"supervisor\.lock can't be opened: .* Choose another --state-dir"),
+        StateDirectory(tmp_path).lock(),
+    ):
+        pass
+
+
 def test_old_logs_go_and_living_ones_stay(tmp_path):
     state = StateDirectory(tmp_path)
     logs = [state.log_of("iris", "blue", f"blue-{number}") for number in range(LOGS_KEPT + 5)]

@@ -30,6 +30,7 @@ class LocalPlatform:
 
     def __init__(self, state_dir: Path) -> None:
         self._state = StateDirectory(state_dir)
+        self._told: Snapshot | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -42,7 +43,7 @@ class LocalPlatform:
     async def watch(self) -> AsyncIterator[Snapshot]:
         seen: Version | None = None
         known: Snapshot | None = None
-        told: Snapshot | None = None
+        self._told = None
         if self._state.snapshot_version() is None:
             log.warning("no supervisor in %s yet, start one with `scoregate up FILE`", self._state.path)
         while True:
@@ -51,8 +52,8 @@ class LocalPlatform:
                 seen = version
                 known = self._read() or known
             snapshot = known and replace(known, instances=self._instances())
-            if snapshot is not None and snapshot != told:
-                told = snapshot
+            if snapshot is not None and snapshot != self._told:
+                self._told = snapshot
                 yield snapshot
             await asyncio.sleep(POLL_S)
 
@@ -60,6 +61,10 @@ class LocalPlatform:
         if replicas < 0:
             raise PlatformError(f"{endpoint}/{deployment} can't have {replicas} replicas: 0 is the fewest")
         present = self._deployment(endpoint, deployment)
+        known = _deployments(self._told).get(present.key, present)
+        if known.scale is not None and present.scale is None:
+            # A wish now would hold the fixed number at what was meant for a load.
+            raise PlatformError(f"{present.key} has a fixed number of replicas now: its scaleSettings were removed")
         made_under = present.instance_count if present.scale is None else None
         self._state.write_wish(endpoint, deployment, ScaleWish(replicas, made_under, tuple(leave_first)))
 
@@ -88,8 +93,12 @@ class LocalPlatform:
         snapshot = self._state.read_snapshot()
         if snapshot is None:
             raise PlatformError(f"no supervisor in {self._state.path}: start one with `scoregate up FILE`")
-        known = {d.key: d for e in snapshot.endpoints for d in e.deployments}
+        known = _deployments(snapshot)
         key = f"{endpoint}/{name}"
         if key not in known:
             raise PlatformError(f"there is no deployment {key}; known: {', '.join(known) or 'none'}")
         return known[key]
+
+
+def _deployments(snapshot: Snapshot | None) -> dict[str, Deployment]:
+    return {d.key: d for e in snapshot.endpoints for d in e.deployments} if snapshot is not None else {}

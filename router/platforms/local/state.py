@@ -169,7 +169,11 @@ class StateDirectory:
         """
         _create(self.path)
         path = self.path / "supervisor.lock"
-        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise PlatformError(f"{path} can't be opened: {error.strerror}. Choose another --state-dir.") from error
+        with os.fdopen(descriptor, "r+") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

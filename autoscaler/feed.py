@@ -1,0 +1,108 @@
+"""How busy are the routers right now, by their own word?
+
+I/O: HTTP to the internal port of each router instance. One task for each asks for `/load` again and again; the router
+holds the answer back for a period, or gives it at once when a queue forms. Whatever one of them does, the others
+are asked as before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+
+import httpx
+import msgspec
+
+from router.core.model import Instance, Load
+
+MAX_REPLY_BYTES = 8 * 2**20
+GAP_S = 0.1
+"""At least so long from one question to the next: ten reports a second, however often a queue forms."""
+PATIENCE_S = 2.0
+"""For an answer, beyond the time for which it was asked to be held back."""
+SEQUENCE = "x-scoregate-load-seq"
+"""The reply's header that says which state of the queues it tells; sent back as `since`."""
+
+Deliver = Callable[[str, list[Load], float], None]
+"""Instance id, its load of every deployment, the loop's time of the report."""
+
+log = logging.getLogger("scoregate.autoscaler")
+
+
+class _Useless(Exception):
+    """An answer that is no report; the message says why."""
+
+
+class Feed:
+    """`follow` the instances there are, `close` it in the end."""
+
+    def __init__(self, deliver: Deliver) -> None:
+        self._deliver = deliver
+        self._period_s = 1.0
+        self._asking: dict[Instance, asyncio.Task[None]] = {}
+
+    def follow(self, instances: Iterable[Instance], period_s: float) -> None:
+        """From now on these are asked, for a report every period at least; those that left are not any more."""
+        self._period_s = period_s
+        present = set(instances)
+        for instance in self._asking.keys() - present:
+            self._asking.pop(instance).cancel()
+        for instance in present - self._asking.keys():
+            self._asking[instance] = asyncio.create_task(self._ask(instance), name=f"feed of {instance.id}")
+
+    async def close(self) -> None:
+        tasks = list(self._asking.values())
+        self._asking.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _ask(self, instance: Instance) -> None:
+        """Until it is cancelled. What is wrong is said once, and again when it changes."""
+        loop = asyncio.get_running_loop()
+        since: str | None = None
+        fault = ""
+        async with httpx.AsyncClient(trust_env=False, timeout=None) as client:  # _fetch has a deadline
+            while True:
+                asked_s = loop.time()
+                try:
+                    loads, since = await self._fetch(client, instance, since)
+                    self._deliver(instance.id, loads, loop.time())
+                    pause_s = GAP_S if since is not None else self._period_s
+                    if fault:
+                        log.info("router %s reports its load again", instance.id)
+                    fault = ""
+                except Exception as error:
+                    since, pause_s = None, self._period_s
+                    if fault != (fault := _said(error)):
+                        log.warning("router %s at %s does not report its load: %s", instance.id, instance.admin, fault)
+                await asyncio.sleep(asked_s + pause_s - loop.time())
+
+    async def _fetch(
+        self, client: httpx.AsyncClient, instance: Instance, since: str | None
+    ) -> tuple[list[Load], str | None]:
+        """Its loads, and what to send back as `since`; None of a router that answers at once, whatever it is asked."""
+        wait_s = 0.0 if since is None else self._period_s
+        params = {} if since is None else {"wait_ms": str(round(wait_s * 1000)), "since": since}
+        headers = {"accept": "application/json", "accept-encoding": "identity"}
+        async with (
+            asyncio.timeout(wait_s + PATIENCE_S),
+            client.stream("GET", f"{instance.admin}/load", params=params, headers=headers) as reply,
+        ):
+            if reply.status_code != 200:
+                raise _Useless(f"it answers {reply.status_code}")
+            content = bytearray()
+            async for piece in reply.aiter_raw():
+                content += piece
+                if len(content) > MAX_REPLY_BYTES:
+                    raise _Useless(f"its answer has more than {MAX_REPLY_BYTES} bytes")
+            return msgspec.json.decode(content, type=list[Load]), reply.headers.get(SEQUENCE)
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "it does not answer in time"
+    if isinstance(error, msgspec.DecodeError | UnicodeDecodeError):
+        return f"its answer is not a router's: {error}"
+    return str(error) or type(error).__name__

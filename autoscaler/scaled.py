@@ -1,0 +1,107 @@
+"""What does the autoscaler keep of one deployment that it scales?
+
+Pure. Its observer, its law, what was last asked for, and which replicas could best go. The loop (loop.py) shows it
+what comes in and carries out what it says.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from autoscaler.laws import LAWS
+from autoscaler.observation import Decision, Law, Observation
+from autoscaler.observer import Observer
+from router.core.model import Deployment, Load, Snapshot, Trouble, TroubleKind
+
+LAW = "scoregate"
+"""The one that decides live, of `LAWS`."""
+REPORTS_VALID_S = 5.0
+"""A router that has said nothing for so long is missing."""
+ASK_AGAIN_S = 5.0
+"""So long a platform has to show what it was asked for; then it is asked again."""
+
+_GRAVEST: tuple[TroubleKind, ...] = ("conflict", "placement", "start")
+
+
+class ScaledDeployment:
+    """One deployment with scale settings, from its first to its last snapshot. Times are of the loop's clock."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.noun = deployment
+        self.due_s = 0.0
+        """When it is to be decided at the latest."""
+        self.conflict: Trouble | None = None
+        """Something else scales it: then its number is left alone."""
+        self.fault = ""
+        """Why the platform refused what was last asked for."""
+        self._observer = Observer(REPORTS_VALID_S)
+        self._law: Law | None = None
+        self._wished = 0
+        self._asked: tuple[int, float] | None = None
+        self._uids: list[str] = []
+        self._loads: dict[str, Load] = {}
+
+    @property
+    def key(self) -> str:
+        return self.noun.key
+
+    def follow(self, deployment: Deployment, snapshot: Snapshot, now: float) -> None:
+        """A law keeps what it remembers until the settings it was made of change."""
+        if (deployment.scale, _concurrency(deployment)) != (self.noun.scale, _concurrency(self.noun)):
+            self._law = None
+        self.noun = deployment
+        replicas = [replica for replica in snapshot.replicas if replica.deployment == self.key]
+        troubles = [trouble for trouble in snapshot.troubles if trouble.deployment == self.key]
+        troubles.sort(key=lambda trouble: _GRAVEST.index(trouble.kind))
+        gravest = troubles[0] if troubles else None
+        self.conflict = gravest if gravest is not None and gravest.kind == "conflict" else None
+        self._uids = [replica.uid for replica in replicas if not replica.leaving]
+        self._wished = snapshot.wished.get(self.key, len(self._uids))
+        if self._asked is not None and self._asked[0] == self._wished:
+            self._asked = None
+        known = {instance.id for instance in snapshot.instances}
+        self._loads = {instance: load for instance, load in self._loads.items() if instance in known}
+        self._observer.follow(replicas, snapshot.wished.get(self.key), known, gravest, now)
+
+    def report(self, instance: str, load: Load, at_s: float) -> bool:
+        """A router's word. True if there is more to do than at its last one: then a decision can't wait."""
+        before = self._loads.get(instance)
+        self._loads[instance] = load
+        self._observer.report(instance, load, at_s)
+        demand = load.in_flight + load.queued
+        return load.queued > 0 or before is None or demand > before.in_flight + before.queued
+
+    def decide(self, now: float) -> tuple[Observation, Decision]:
+        """Raises what the law raises."""
+        if self._law is None:
+            assert self.noun.scale is not None
+            self._law = LAWS[LAW](self.noun.scale, _concurrency(self.noun))
+        self.due_s = now + self._law.period_s
+        seen = replace(self._observer.observe(now), queue_wait_s=self.noun.request.max_queue_wait_ms / 1000)
+        return seen, self._law.decide(seen)
+
+    def stands(self, now: float) -> int:
+        """The number asked for lately, or else the one that the platform works towards."""
+        if self._asked is not None and now - self._asked[1] < ASK_AGAIN_S:
+            return self._asked[0]
+        return self._wished
+
+    def ask(self, replicas: int, now: float) -> None:
+        self._asked = (replicas, now)
+
+    def asked_in_vain(self, fault: str) -> None:
+        """The next decision asks again."""
+        self._asked, self.fault = None, fault
+
+    def leave_first(self) -> tuple[str, ...]:
+        """uids of replicas in the order in which they should go: the least in flight first, then the youngest."""
+        in_flight = dict.fromkeys(self._uids, 0)
+        for load in self._loads.values():
+            for uid, count in load.replicas.items():
+                if uid in in_flight:
+                    in_flight[uid] += count
+        return tuple(sorted(reversed(self._uids), key=in_flight.__getitem__))  # a snapshot has the oldest first
+
+
+def _concurrency(deployment: Deployment) -> int:
+    return deployment.request.max_concurrent_requests_per_instance

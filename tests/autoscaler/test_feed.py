@@ -1,0 +1,232 @@
+"""feed.py: each router is asked as often as it should be, and what one of them does is nothing to the others."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+import pytest
+
+from autoscaler import feed as feed_module
+from autoscaler.feed import SEQUENCE, Feed
+from router.core.model import Instance, Load
+from tests.autoscaler.nouns import load
+
+PERIOD_S = 0.2
+PATIENCE_S = 20.0
+LOADS = msgspec.json.encode([load(2, 1)])
+
+Answer = Callable[[dict[str, str], asyncio.StreamWriter], Awaitable[None]]
+
+
+def reply(body: bytes = LOADS, *lines: str, status: str = "200 OK") -> bytes:
+    head = [f"HTTP/1.1 {status}", f"content-length: {len(body)}", *lines, "", ""]
+    return "\r\n".join(head).encode() + body
+
+
+class Router:
+    """A small HTTP server that answers `/load` as it is told, and notes what it was asked, and when."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        self.asked: list[dict[str, str]] = []
+        self.asked_s: list[float] = []
+        self.connections = 0
+        self.gone = asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                url = urlsplit(head.split()[1].decode())
+                assert url.path == "/load"
+                query = {name: values[0] for name, values in parse_qs(url.query).items()}
+                self.asked.append(query)
+                self.asked_s.append(asyncio.get_running_loop().time())
+                await self.answer(query, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            self.gone.set()
+        finally:
+            writer.close()
+
+
+async def patient(query: dict[str, str], writer: asyncio.StreamWriter) -> None:
+    """As a router does in which no queue forms."""
+    await asyncio.sleep(int(query.get("wait_ms", 0)) / 1000)
+    writer.write(reply(LOADS, f"{SEQUENCE}: 7"))
+
+
+def saying(content: bytes) -> Answer:
+    async def answer(_: dict[str, str], writer: asyncio.StreamWriter) -> None:
+        writer.write(content)
+
+    return answer
+
+
+class Listening:
+    def __init__(self) -> None:
+        self.feed = Feed(self.note)
+        self.heard: dict[str, list[tuple[list[Load], float]]] = {}
+
+    def note(self, instance: str, loads: list[Load], at_s: float) -> None:
+        self.heard.setdefault(instance, []).append((loads, at_s))
+
+    async def until(self, instance: str, reports: int) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while len(self.heard.get(instance, [])) < reports:  # noqa: ASYNC110 - the feed calls, and has no event
+                await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+async def listening() -> AsyncIterator[Listening]:
+    one = Listening()
+    yield one
+    await one.feed.close()
+
+
+@asynccontextmanager
+async def router(name: str, answer: Answer) -> AsyncIterator[tuple[Instance, Router]]:
+    one = Router(answer)
+    server = await asyncio.start_server(one.serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        yield Instance(id=name, admin=f"http://127.0.0.1:{port}"), one
+        server.close()
+
+
+async def test_reports_come_every_period_over_one_connection(listening: Listening) -> None:
+    async with router("r1", patient) as (instance, asked):
+        listening.feed.follow([instance], PERIOD_S)
+        await listening.until("r1", 4)
+        assert asked.asked[:3] == [{}, {"wait_ms": "200", "since": "7"}, {"wait_ms": "200", "since": "7"}]
+        assert asked.connections == 1
+        times = [at_s for _, at_s in listening.heard["r1"]]
+        assert times[3] - times[1] > 2 * PERIOD_S - 0.05
+        assert listening.heard["r1"][0][0] == [load(2, 1)]
+        await listening.feed.close()
+
+
+async def test_a_push_comes_at_once_and_never_more_than_ten_a_second(listening: Listening) -> None:
+    async with router("r1", saying(reply(LOADS, f"{SEQUENCE}: 7"))) as (instance, asked):
+        listening.feed.follow([instance], 5.0)
+        await listening.until("r1", 5)
+        elapsed_s = asked.asked_s[4] - asked.asked_s[0]
+        assert 0.2 < elapsed_s < 5.0  # four gaps of a tenth, less what a busy machine takes off
+        await listening.feed.close()
+
+
+async def test_a_router_that_holds_nothing_back_is_asked_once_in_a_period(listening: Listening) -> None:
+    async with router("r1", saying(reply())) as (instance, asked):
+        listening.feed.follow([instance], PERIOD_S)
+        await listening.until("r1", 4)
+        assert asked.asked[:3] == [{}, {}, {}]
+        assert asked.asked_s[3] - asked.asked_s[0] > 3 * PERIOD_S - 0.05
+        await listening.feed.close()
+
+
+async def hanging(_: dict[str, str], __: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(3600)
+
+
+async def dripping(_: dict[str, str], writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
+    while True:
+        writer.write(b" ")
+        await writer.drain()
+        await asyncio.sleep(0.02)
+
+
+async def endless(_: dict[str, str], writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+    while True:
+        writer.write(b" " * 65_536)
+        await writer.drain()
+
+
+BAD: list[tuple[Answer, str]] = [
+    (saying(reply(b"<html>hello</html>")), "its answer is not a router's"),
+    (saying(reply(b'[{"endpoint": 7}]')), "its answer is not a router's"),
+    (saying(reply(b"\xff\xff")), "its answer is not a router's"),
+    (saying(reply(b"no", status="404 Not Found")), "it answers 404"),
+    (saying(reply(b"", "location: /elsewhere", status="302 Found")), "it answers 302"),
+    (saying(b"SSH-2.0-OpenSSH\r\n"), ""),
+    (hanging, "it does not answer in time"),
+    (dripping, "it does not answer in time"),
+    (endless, "more than 100000 bytes"),
+]
+
+
+@pytest.mark.parametrize(("answer", "complaint"), BAD)
+async def test_who_answers_badly_is_named_once_and_the_others_are_heard(
+    listening: Listening,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: Answer,
+    complaint: str,
+) -> None:
+    monkeypatch.setattr(feed_module, "MAX_REPLY_BYTES", 100_000)
+    if "in time" in complaint:
+        monkeypatch.setattr(feed_module, "PATIENCE_S", 0.3)
+    caplog.set_level(logging.INFO)
+    async with router("bad", answer) as (bad, asked), router("good", patient) as (good, _):
+        listening.feed.follow([bad, good], 0.05)
+        await listening.until("good", 8)
+        async with asyncio.timeout(PATIENCE_S):
+            while len(asked.asked) < 3:  # noqa: ASYNC110 - it looks at a server
+                await asyncio.sleep(0.005)
+        assert "bad" not in listening.heard
+        (line,) = [said for record in caplog.records if (said := record.getMessage()).startswith("router bad ")]
+        assert line.startswith(f"router bad at {bad.admin} does not report its load: ")
+        assert complaint in line
+        asked.answer = patient
+        await listening.until("bad", 1)
+        assert "router bad reports its load again" in caplog.text
+        await listening.feed.close()
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "not a url", "http://[", "ftp://127.0.0.1"])
+async def test_who_is_not_there_is_named_once(listening: Listening, caplog: pytest.LogCaptureFixture, url: str) -> None:
+    async with router("good", patient) as (good, _):
+        listening.feed.follow([Instance(id="gone", admin=url), good], 0.05)
+        await listening.until("good", 6)
+        assert caplog.text.count("router gone at") == 1
+        await listening.feed.close()
+
+
+async def test_an_instance_that_leaves_is_asked_no_more_and_its_connection_closes(listening: Listening) -> None:
+    async with router("r1", patient) as (first, asked), router("r2", patient) as (second, _):
+        listening.feed.follow([first, second], PERIOD_S)
+        await listening.until("r1", 2)
+        listening.feed.follow([second], PERIOD_S)
+        async with asyncio.timeout(PATIENCE_S):
+            await asked.gone.wait()
+        heard = len(listening.heard["r1"])
+        await listening.until("r2", len(listening.heard["r2"]) + 3)
+        assert len(listening.heard["r1"]) == heard
+        await listening.feed.close()
+
+
+async def test_following_again_disturbs_nobody(listening: Listening) -> None:
+    async with router("r1", patient) as (instance, asked):
+        for _ in range(5):
+            listening.feed.follow([instance], PERIOD_S)
+            await asyncio.sleep(0.01)
+        await listening.until("r1", 3)
+        assert asked.connections == 1
+        await listening.feed.close()
+
+
+async def test_a_router_that_does_not_know_what_it_said_is_asked_without_it(listening: Listening) -> None:
+    async def forgetful(query: dict[str, str], writer: asyncio.StreamWriter) -> None:
+        refused = reply(b"", status="400 Bad Request")
+        writer.write(refused if "since" in query else reply(LOADS, f"{SEQUENCE}: 7"))
+
+    async with router("r1", forgetful) as (instance, asked):
+        listening.feed.follow([instance], 0.05)
+        await listening.until("r1", 3)
+        assert ["since" in query for query in asked.asked[:5]] == [False, True, False, True, False]
+        await listening.feed.close()
