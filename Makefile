@@ -6,7 +6,7 @@ INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $
 PINS := pyproject.toml constraints.txt examples/iris/requirements.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check bench format clean
+.PHONY: help serve test check bench sim format clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,13 +28,17 @@ check: $(VENV)/.test  ## Lint, types, layers, house rules
 bench: $(VENV)/.test  ## Beside HAProxy, nginx, Envoy and a stock Python proxy (wants wrk, haproxy, nginx)
 	$(BIN)/python -m bench $(BENCH)
 
+sim: $(VENV)/.test  ## Our autoscaler beside six others on virtual time: tables, and pictures in build/sim (minutes)
+	@mkdir -p build/sim
+	$(BIN)/python -m bench.sim --chart build/sim/frontier.svg --json build/sim/runs.json $(SIM)
+
 format: $(VENV)/.test  ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:  ## Remove what the other targets made
 	rm -rf $(VENV) .scoregate .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
-	rm -rf examples/iris/models
+	rm -rf examples/iris/models build/sim
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
