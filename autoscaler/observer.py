@@ -27,6 +27,7 @@ class Observer:
         """`reports_valid_s`: a router that has said nothing for so long is missing."""
         self._valid_s = reports_valid_s
         self._reports: dict[str, tuple[float, Load]] = {}
+        self._has_heard = False
         self._totals: dict[str, float] = dict.fromkeys(_COUNTERS, 0)
         self._first_seen: dict[str, float] = {}
         self._started: set[str] = set()
@@ -62,10 +63,11 @@ class Observer:
     def report(self, instance: str, load: Load, at_s: float) -> None:
         """A router's word on this deployment."""
         before = self._reports.get(instance)
+        is_first_of_all, self._has_heard = not self._has_heard, True
         for name in _COUNTERS:
             value = getattr(load, name)
-            # What arrived before the first word is no news; how long requests took is worth knowing.
-            first = 0 if name in _OF_FINISHED else value
+            # What came before a router's first word is no news; but how long requests took, nobody else says yet.
+            first = 0 if name in _OF_FINISHED and is_first_of_all else value
             known = first if before is None else getattr(before[1], name)
             self._totals[name] += value - known if value >= known else value
         self._reports[instance] = (at_s, load)

@@ -75,6 +75,17 @@ def test_counters_grow_by_what_each_router_counted_since_its_first_word() -> Non
     assert seen.held_seconds_total == pytest.approx(93.25)
 
 
+def test_one_that_comes_back_does_not_tell_its_whole_life_again() -> None:
+    observer = observer_of("r1", "r2")
+    observer.report("r1", told(finished=100, held_seconds=10.0), 0.0)
+    observer.report("r2", told(finished=100_000, held_seconds=10_000.0), 0.0)
+    follow(observer, (), 1.0, ["r1"])
+    follow(observer, (), 2.0, ["r1", "r2"])
+    observer.report("r2", told(finished=100_005, held_seconds=10_010.0), 2.0)
+    seen = observer.observe(2.0)
+    assert (seen.finished_total, seen.held_seconds_total) == (100, 10.0)
+
+
 def test_a_router_that_starts_again_counts_from_0() -> None:
     observer = observer_of("r1")
     for arrived, total in ((100, 0), (130, 30), (4, 34), (9, 39)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from autoscaler import scaled
 from autoscaler.observation import Decision, Observation
@@ -54,6 +55,12 @@ def test_a_law_lives_as_long_as_its_settings_and_concurrency(made: list[tuple[Sc
         each.follow(other, snapshot(other), 3.0)
         assert each.decide(3.0)[1].replicas == 1
     assert made == [(noun.scale, 1), (other.scale, 1), (other.scale, 2)]
+
+
+def test_the_law_is_told_how_long_a_request_may_wait() -> None:
+    noun = deployment()
+    each = following(replace(noun, request=replace(noun.request, max_queue_wait_ms=1_250)))
+    assert each.decide(0.0)[0].queue_wait_s == 1.25
 
 
 def test_more_to_do_than_before_and_any_queue_can_not_wait() -> None:
