@@ -31,6 +31,7 @@ class LocalPlatform:
     def __init__(self, state_dir: Path) -> None:
         self._state = StateDirectory(state_dir)
         self._told: Snapshot | None = None
+        """The newest that any watch gave."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -43,7 +44,7 @@ class LocalPlatform:
     async def watch(self) -> AsyncIterator[Snapshot]:
         seen: Version | None = None
         known: Snapshot | None = None
-        self._told = None
+        told: Snapshot | None = None
         if self._state.snapshot_version() is None:
             log.warning("no supervisor in %s yet, start one with `scoregate up FILE`", self._state.path)
         while True:
@@ -52,8 +53,8 @@ class LocalPlatform:
                 seen = version
                 known = self._read() or known
             snapshot = known and replace(known, instances=self._instances())
-            if snapshot is not None and snapshot != self._told:
-                self._told = snapshot
+            if snapshot is not None and snapshot != told:
+                told = self._told = snapshot
                 yield snapshot
             await asyncio.sleep(POLL_S)
 
