@@ -10,7 +10,7 @@ import signal
 from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import product
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.pool import Pool
 from typing import NamedTuple
 
@@ -119,6 +119,7 @@ def play_all(runs: Sequence[Run], jobs: int, done: Callable[[], None]) -> list[R
 
 
 def _pool(jobs: int) -> Pool:
+    resource_tracker.ensure_running()  # else the first start of a process does it, and unblocks the signal
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # theirs from birth on: Ctrl-C is for this one
     try:
         return get_context("spawn").Pool(jobs)
