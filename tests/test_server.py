@@ -162,7 +162,7 @@ async def takes_connections(one: RouterProcess) -> bool:
     try:
         async with one.wire():
             return True
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):  # reset: it came in the moment in which the listener closed
         return False
 
 
