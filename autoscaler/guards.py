@@ -18,6 +18,7 @@ LARGEST_LOSS = 2
 """At least the present number over this stays (as in Knative)."""
 
 PAUSE_PERIODS = 5
+"""Missing so many observations in a row is a pause; a quarter of the window, where that is longer."""
 
 
 class Guards:

@@ -3,7 +3,8 @@
 Pure.
 
 Theory of operation. Without a queue the need is Azure ML's documented rule, `ceil(in flight / (concurrency x target))`,
-in whole numbers. A queue (or a refusal for lack of room) is a backlog of work and a sign that the slots hide the true
+in whole numbers; but the last of a queue being served is no load, so what is in flight asks for no more than its
+arrivals do. A queue (or a refusal for lack of room) is a backlog of work and a sign that the slots hide the true
 load; that is then read from the arrivals: rate x service time. The question is what is left of the backlog when a
 replica that is asked for now takes its first request, one start time from now, with every starting replica counted
 from the moment it joins. If nothing is left, the backlog asks for nothing. If some is left, the load and what is left
