@@ -6,7 +6,7 @@ INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $
 PINS := pyproject.toml constraints.txt examples/iris/requirements.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check bench sim format clean
+.PHONY: help serve test check bench sim crd format clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,13 +32,16 @@ sim: $(VENV)/.test  ## Our autoscaler beside six others on virtual time: tables,
 	@mkdir -p build/sim
 	$(BIN)/python -m bench.sim --chart build/sim/frontier.svg --json build/sim/runs.json $(SIM)
 
+crd: $(VENV)/.test  ## Write the custom resource's definition anew, from the model
+	$(BIN)/python -m router.platforms.kubernetes.schema > deploy/crds/inferenceendpoints.yaml
+
 format: $(VENV)/.test  ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:  ## Remove what the other targets made
 	rm -rf $(VENV) .scoregate .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
-	rm -rf examples/iris/models build/sim
+	rm -rf examples/iris/models build
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -12,10 +12,10 @@ import math
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 import msgspec
@@ -35,26 +35,16 @@ from autoscaler.replay import replay as replayed
 from autoscaler.scaled import LAW
 from autoscaler.view import decisions_table, summaries_table
 from router.core.model import ScaleSettings
-from router.platforms import PlatformError, open_platform
+from router.options import as_json as json_option
+from router.options import cluster_settings, in_cluster, option, state_dir
+from router.platforms import ClusterSettings, PlatformError, open_platform
 from router.platforms.local.race import first
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 _RECORDED = "recorded"
 _LONGEST_S = 10**9
 
 
-def _option(*names: str, **settings: Any) -> Callable[[Command], Command]:
-    """An option that `SCOREGATE_<NAME>` in the environment sets too, as every option of the router's."""
-    variable = "SCOREGATE_" + names[0].removeprefix("--").replace("-", "_").upper()
-    return click.option(*names, envvar=variable, show_envvar=True, show_default=True, **settings)
-
-
-_state_dir = _option(
-    "--state-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path(".scoregate"),
-    help="Where decisions are kept, and what runs is known.",
-)
+_state_dir = state_dir("Where decisions are kept, and what runs is known.")
 
 
 class _Seconds(click.FloatRange):
@@ -65,9 +55,6 @@ class _Seconds(click.FloatRange):
         if math.isnan(seconds):
             self.fail("nan is no number of seconds.", param, ctx)
         return seconds
-
-
-_as_json = _option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @contextmanager
@@ -88,26 +75,34 @@ def autoscaler() -> None:
 
 
 @autoscaler.command()
-@_option("--platform", type=click.Choice(["local"]), default="local", help="Where replicas are counted and asked for.")
+@option(
+    "--platform",
+    type=click.Choice(["local", "kubernetes"]),
+    default="local",
+    help="Where replicas are counted and asked for.",
+)
+@in_cluster
 @_state_dir
-def run(platform: str, state_dir: Path) -> None:
+def run(platform: str, namespaces: tuple[str, ...], namespace: str | None, adopt_v1: bool, state_dir: Path) -> None:
     """Run one autoscaler process, until SIGTERM or SIGINT.
 
-    Of several with the same --state-dir one scales; the others observe, and take over when it goes.
+    Of several with the same --state-dir, or in a cluster the same --namespace, one scales; the others observe, and
+    take over when it goes.
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    cluster = cluster_settings(platform, namespaces, namespace, adopt_v1)
     with _failing():
-        asyncio.run(_scale_until_stopped(platform, state_dir))
+        asyncio.run(_scale_until_stopped(platform, state_dir, cluster))
 
 
-async def _scale_until_stopped(platform: str, state_dir: Path) -> None:
+async def _scale_until_stopped(platform: str, state_dir: Path, cluster: ClusterSettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     journal = Journal(journals(state_dir))
     try:
-        async with open_platform(platform, file=None, state_dir=state_dir) as opened:
+        async with open_platform(platform, file=None, state_dir=state_dir, cluster=cluster, scaling=True) as opened:
             await first(Autoscaler(opened, Feed, journal).run(), _until(stop))
     finally:
         journal.close()
@@ -119,9 +114,9 @@ async def _until(stop: asyncio.Event) -> None:
 
 @click.command()
 @click.argument("deployment")
-@_option("--last", type=click.IntRange(min=1), default=20, help="So many decisions.")
+@option("--last", type=click.IntRange(min=1), default=20, help="So many decisions.")
 @_state_dir
-@_as_json
+@json_option
 def explain(deployment: str, last: int, state_dir: Path, as_json: bool) -> None:
     """Say why DEPLOYMENT has so many replicas.
 
@@ -155,18 +150,18 @@ def _chart_file(_: click.Context, __: click.Parameter, path: Path | None) -> Pat
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@_option("--law", "names", type=click.Choice(sorted(LAWS)), multiple=True, default=[LAW], help="May be repeated.")
-@_option("--target", type=click.IntRange(1, 100), help="targetUtilizationPercentage, instead of the recorded one.")
-@_option("--min", type=click.IntRange(min=0), help="minInstances, instead of the recorded one.")
-@_option("--max", type=click.IntRange(min=1), help="maxInstances, instead of the recorded one.")
-@_option("--window", type=_Seconds(min=0, max=_LONGEST_S, min_open=True), help="scaleDownWindow in seconds, likewise.")
-@_option(
+@option("--law", "names", type=click.Choice(sorted(LAWS)), multiple=True, default=[LAW], help="May be repeated.")
+@option("--target", type=click.IntRange(1, 100), help="targetUtilizationPercentage, instead of the recorded one.")
+@option("--min", type=click.IntRange(min=0), help="minInstances, instead of the recorded one.")
+@option("--max", type=click.IntRange(min=1), help="maxInstances, instead of the recorded one.")
+@option("--window", type=_Seconds(min=0, max=_LONGEST_S, min_open=True), help="scaleDownWindow in seconds, likewise.")
+@option(
     "--cold-start", type=_Seconds(min=0, max=_LONGEST_S), help="Seconds a replica takes to start, instead of measured."
 )
-@_option(
+@option(
     "--chart", type=click.Path(path_type=Path, dir_okay=False), callback=_chart_file, help="Draw it: a .svg or .png."
 )
-@_as_json
+@json_option
 def replay(
     file: Path, names: tuple[str, ...], cold_start: float | None, chart: Path | None, as_json: bool, **given: Any
 ) -> None:

@@ -2,6 +2,7 @@
 
 I/O: the platform; the routers through a feed (feed.py). It follows every deployment that has scale settings, whether
 it leads or not, so that it can take over with all that the laws want to remember; only a leader scales and records.
+How busy all deployments are it tells the platform, which may have a place to show it.
 
 1. One deployment's failure is said once, and ends nothing.
 2. A deployment is decided at least once in its law's period, and at once when a router reports more to do.
@@ -21,6 +22,7 @@ from autoscaler.feed import Deliver
 from autoscaler.observation import Decision, Observation
 from autoscaler.records import Outcome
 from autoscaler.scaled import ScaledDeployment
+from autoscaler.utilization import Utilization
 from router.core.model import Deployment, Instance, Load, Snapshot
 from router.platforms import Platform, PlatformError
 from router.platforms.local.race import first
@@ -29,6 +31,8 @@ REPORT_EVERY_S = 2.0
 """At most so long between two reports of a router, however rarely its deployments are decided: see REPORTS_VALID_S."""
 SCALE_WITHIN_S = 10.0
 """For one call to the platform."""
+TELL_EVERY_S = 1.0
+"""How often the platform is told how busy its deployments are."""
 LOOK_S = 0.5
 """How soon a deployment that is new is decided, while no router reports."""
 
@@ -61,6 +65,7 @@ class Autoscaler:
         self._feed = open_feed(self.report)
         self._recorder = recorder
         self._scaled: dict[str, ScaledDeployment] = {}
+        self._utilization = Utilization()
         self._leads = False
         self._calls: dict[str, asyncio.Task[None]] = {}
         self._told: dict[tuple[str, str], str] = {}
@@ -68,7 +73,7 @@ class Autoscaler:
     async def run(self) -> None:
         """Until it is cancelled. Raises PlatformError when the platform can't be followed, or can't scale at all."""
         try:
-            await first(self._follow(), self._follow_leadership(), self._decide_in_time())
+            await first(self._follow(), self._follow_leadership(), self._decide_in_time(), self._tell())
         finally:
             await self._feed.close()
             calls = list(self._calls.values())
@@ -77,6 +82,7 @@ class Autoscaler:
             await asyncio.gather(*calls, return_exceptions=True)
 
     def report(self, instance: str, loads: list[Load], at_s: float) -> None:
+        self._utilization.report(instance, loads)
         for load in loads:
             each = self._scaled.get(f"{load.endpoint}/{load.deployment}")
             if each is not None:
@@ -106,6 +112,11 @@ class Autoscaler:
             due_s = min((each.due_s for each in self._scaled.values()), default=now + LOOK_S)
             await asyncio.sleep(min(LOOK_S, max(0.0, due_s - now)))
 
+    async def _tell(self) -> None:
+        while True:
+            self._platform.note_utilization(self._utilization.ratios())
+            await asyncio.sleep(TELL_EVERY_S)
+
     # -- steps -----------------------------------------------------------------------------------------------
 
     def _adopt(self, snapshot: Snapshot, now: float) -> None:
@@ -118,7 +129,8 @@ class Autoscaler:
             with self._going_on(key, "its snapshot"):
                 self._scaled[key].follow(deployment, snapshot, now)
         intervals = [d.scale.polling_interval for d in declared.values() if d.scale is not None]
-        self._feed.follow(snapshot.instances if declared else (), min([REPORT_EVERY_S, *intervals]))
+        self._utilization.follow(snapshot.instances)
+        self._feed.follow(snapshot.instances, min([REPORT_EVERY_S, *intervals]))
 
     def _forget(self, key: str) -> None:
         del self._scaled[key]

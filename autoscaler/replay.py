@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from autoscaler.observation import Law, Observation
 from autoscaler.records import Decided, Terms
 from router.core.model import ScaleSettings
-from router.core.rules import problems_of
+from router.core.shape import problems_of
 
 GAP_S = 120.0
 """The journal has a line a minute. Where it has none for so long nobody was there to decide, and nothing counts."""

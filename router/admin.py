@@ -7,17 +7,19 @@ through the public port.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from typing import Protocol
 
 import msgspec
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from router.core.model import Load
+from router.exposition import pieces
+from router.platforms import Standing
 from router.pressure import Pressure
 
 MAX_LOAD_WAIT_MS = 60_000
@@ -33,6 +35,9 @@ class Administered(Protocol):
     def not_ready_because(self) -> str | None:
         """None when requests should be sent here."""
 
+    def standing(self) -> Standing:
+        """How far what is served can be believed to be up to date."""
+
     def load(self) -> list[Load]: ...
 
     @property
@@ -45,16 +50,21 @@ def admin_app(administered: Administered, registry: CollectorRegistry) -> Starle
         return PlainTextResponse("ok\n")
 
     async def readyz(_: Request) -> Response:
-        """Readiness: 503 with the reason while load balancers should look elsewhere."""
+        """Readiness: 503 with the reason while load balancers should look elsewhere. A platform that can't be
+        reached is no reason: what it said last is served on, and the text says so."""
         reason = administered.not_ready_because()
-        if reason is None:
-            return PlainTextResponse("ready\n")
-        return PlainTextResponse(f"not ready: {reason}\n", status_code=503)
+        if reason is not None:
+            return PlainTextResponse(f"not ready: {reason}\n", status_code=503)
+        standing = administered.standing()
+        if standing.reason:
+            behind = f"ready, with what was known {standing.behind_s:.0f} s ago: {standing.reason}\n"
+            return PlainTextResponse(behind)
+        return PlainTextResponse("ready\n")
 
     async def metrics(request: Request) -> Response:
         """Text or OpenMetrics, as Prometheus asks."""
-        encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(registry), headers={"content-type": content_type})
+        content_type, families = pieces(registry, request.headers.get("accept", ""))
+        return Response(await _joined(families), headers={"content-type": content_type})
 
     async def load(request: Request) -> Response:
         """Every deployment's load, for the autoscaler and `scoregate status`. With `?wait_ms=N` it is that of N ms
@@ -75,6 +85,15 @@ def admin_app(administered: Administered, registry: CollectorRegistry) -> Starle
 
     pages = {"/": index, "/healthz": healthz, "/readyz": readyz, "/metrics": metrics, "/load": load}
     return Starlette(routes=[Route(path, page, methods=["GET"]) for path, page in pages.items()])
+
+
+async def _joined(families: Iterator[bytes]) -> bytes:
+    """Requests go on between two of them."""
+    text = []
+    for family in families:
+        text.append(family)
+        await asyncio.sleep(0)
+    return b"".join(text)
 
 
 def _whole_number(request: Request, name: str, most: int) -> int | None:

@@ -10,11 +10,10 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Callable
 from dataclasses import MISSING, fields
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import click
 import httpx
@@ -29,14 +28,15 @@ from router import __version__
 from router.config import ConfigError, Limits, RouterConfig, networks
 from router.core.declare import effective_settings
 from router.core.model import Endpoint, Load
-from router.platforms import PlatformError, open_platform
+from router.options import Command, cluster_settings, in_cluster, option, state_dir
+from router.options import as_json as json_option
+from router.platforms import PLATFORMS, ClusterSettings, PlatformError, open_platform
 from router.platforms.endpoints_file import load_endpoints
 from router.platforms.keys import Keys, KeyStore
 from router.platforms.local.state import StateDirectory
 from router.server import RouterServer
 from router.up import up as run_up
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 _ADDED = "scoregate.commands"
 _console = Console()
 _ROUTER_END_S = 10.0
@@ -71,19 +71,7 @@ class Scoregate(Failing):
         return command
 
 
-def _option(*names: str, **settings: Any) -> Callable[[Command], Command]:
-    """An option that `SCOREGATE_<NAME>` in the environment sets too."""
-    variable = "SCOREGATE_" + names[0].removeprefix("--").replace("-", "_").upper()
-    return click.option(*names, envvar=variable, show_envvar=True, show_default=True, **settings)
-
-
-_state_dir = _option(
-    "--state-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path(".scoregate"),
-    help="Where keys, logs and what runs are kept.",
-)
-_as_json = _option("--json", "as_json", is_flag=True, help="Print JSON.")
+_state_dir = state_dir("Where keys, logs and what runs are kept.")
 _file = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 
 
@@ -91,42 +79,43 @@ def _serving(command: Command) -> Command:
     """The options of a router process."""
     defaults = {setting.name: setting.default for setting in fields(RouterConfig) if setting.default is not MISSING}
     options = [
-        _option("--host", default=defaults["host"], help="Address to listen on."),
-        _option("--port", type=click.IntRange(0, 65535), default=defaults["port"], help="Scoring port; 0 picks one."),
-        _option(
+        option("--host", default=defaults["host"], help="Address to listen on."),
+        option("--port", type=click.IntRange(0, 65535), default=defaults["port"], help="Scoring port; 0 picks one."),
+        option(
             "--admin-port",
             type=click.IntRange(0, 65535),
             default=defaults["admin_port"],
             help="Internal port: health, metrics, load.",
         ),
+        option("--admin-host", default=defaults["admin_host"], help="Address of the internal port."),
         _state_dir,
-        _option(
+        option(
             "--access-log", default=defaults["access_log"], help="JSON lines: `-` is standard output, `off`, or a file."
         ),
-        _option("--trusted-proxies", default="", help="Networks whose X-Forwarded-* and Forwarded are believed."),
-        _option("--connect-timeout-ms", type=int, default=defaults["connect_timeout_ms"], help="To reach a replica."),
-        _option(
+        option("--trusted-proxies", default="", help="Networks whose X-Forwarded-* and Forwarded are believed."),
+        option("--connect-timeout-ms", type=int, default=defaults["connect_timeout_ms"], help="To reach a replica."),
+        option(
             "--replica-idle-ms",
             type=int,
             default=defaults["replica_idle_ms"],
             help="Life of an idle replica connection.",
         ),
-        _option(
+        option(
             "--drain-grace-ms",
             type=int,
             default=defaults["drain_grace_ms"],
             help="After SIGTERM, still taking connections.",
         ),
-        _option(
+        option(
             "--drain-timeout-ms", type=int, default=defaults["drain_timeout_ms"], help="Then, for requests in flight."
         ),
         *(
-            _option("--" + limit.name.replace("_", "-"), type=int, default=limit.default, help=limit.metadata["help"])
+            option("--" + limit.name.replace("_", "-"), type=int, default=limit.default, help=limit.metadata["help"])
             for limit in fields(Limits)
         ),
     ]
-    for option in reversed(options):
-        command = option(command)
+    for each in reversed(options):
+        command = each(command)
     return command
 
 
@@ -164,29 +153,33 @@ def up(file: Path, **options: Any) -> None:
 
 
 @main.command()
-@_option(
+@option(
     "--platform",
-    type=click.Choice(["local", "static"]),
+    type=click.Choice(PLATFORMS),
     default="local",
     help="Where endpoints and replicas come from.",
 )
-@_option("--file", type=click.Path(path_type=Path, dir_okay=False), help="The endpoints file (static).")
+@option("--file", type=click.Path(path_type=Path, dir_okay=False), help="The endpoints file (static).")
+@in_cluster
 @_serving
-def router(**options: Any) -> None:
+def router(namespaces: tuple[str, ...], namespace: str | None, adopt_v1: bool, **options: Any) -> None:
     """Run one router process.
 
     `local` follows the replicas that `scoregate up` runs with the same --state-dir; `static` serves the fixed
-    addresses of an endpoints file, and probes them.
+    addresses of an endpoints file, and probes them; `kubernetes` serves the InferenceEndpoints of a cluster: the one
+    that it runs in, or that of KUBECONFIG.
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     config = _config(**options)
+    cluster = cluster_settings(config.platform, namespaces, namespace, adopt_v1)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_route(config))
+        runner.run(_route(config, cluster))
 
 
-async def _route(config: RouterConfig) -> None:
-    async with open_platform(config.platform, file=config.file, state_dir=config.state_dir) as platform:
+async def _route(config: RouterConfig, cluster: ClusterSettings) -> None:
+    platform = open_platform(config.platform, file=config.file, state_dir=config.state_dir, cluster=cluster)
+    async with platform:
         await RouterServer(config, platform).run()
 
 
@@ -199,7 +192,7 @@ def _config(**options: Any) -> RouterConfig:
 @main.command()
 @_file
 @_state_dir
-@_as_json
+@json_option
 def check(file: Path, state_dir: Path, as_json: bool) -> None:
     """Validate FILE and print the settings in effect, defaults filled in."""
     endpoints = load_endpoints(file)
@@ -229,7 +222,7 @@ def _difference(running: tuple[Endpoint, ...], declared: tuple[Endpoint, ...]) -
 
 @main.command()
 @_state_dir
-@_as_json
+@json_option
 def status(state_dir: Path, as_json: bool) -> None:
     """Show the endpoints, deployments and replicas that run, and how busy they are."""
     place = StateDirectory(state_dir).read_router()
@@ -276,7 +269,7 @@ def key() -> None:
 @click.argument("endpoint")
 @click.argument("which", type=click.Choice(["primary", "secondary"]), required=False)
 @_state_dir
-@_as_json
+@json_option
 def show(endpoint: str, which: str | None, state_dir: Path, as_json: bool) -> None:
     """Print both keys of ENDPOINT, or the one alone, as a script wants it."""
     keys = KeyStore(state_dir).read(endpoint)
@@ -289,9 +282,9 @@ def show(endpoint: str, which: str | None, state_dir: Path, as_json: bool) -> No
 @key.command()
 @click.argument("endpoint")
 @click.argument("which", type=click.Choice(["primary", "secondary"]), default="primary")
-@_option("--key-value", help="The new key, instead of a random one.")
+@option("--key-value", help="The new key, instead of a random one.")
 @_state_dir
-@_as_json
+@json_option
 def regenerate(
     endpoint: str, which: Literal["primary", "secondary"], key_value: str | None, state_dir: Path, as_json: bool
 ) -> None:

@@ -63,6 +63,7 @@ class RouterConfig:
     host: str = "127.0.0.1"
     port: int = 8080
     admin_port: int = 9001
+    admin_host: str = "127.0.0.1"
     access_log: str = "-"
     """`-` is standard output, `off` is none, anything else a file."""
     trusted_proxies: tuple[Network, ...] = ()
@@ -79,9 +80,10 @@ class RouterConfig:
     def __post_init__(self) -> None:
         if self.platform == "static" and self.file is None:
             raise ConfigError("--platform static needs --file: the endpoints file with the addresses.")
-        if self.platform == "local" and self.file is not None:
+        if self.platform != "static" and self.file is not None:
+            where = "`scoregate up FILE`" if self.platform == "local" else "`kubectl apply -f FILE`"
             raise ConfigError(
-                "--file is for --platform static; on the local platform, `scoregate up FILE` declares the endpoints."
+                f"--file is for --platform static; on the {self.platform} platform, {where} declares the endpoints."
             )
         for name in ("connect_timeout_ms", "replica_idle_ms", "drain_timeout_ms"):
             if getattr(self, name) < 1:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 
 from router.admission import Admission
-from router.core.model import Deployment, Load, Replica, Snapshot, Trouble
+from router.core.model import Deployment, Endpoint, Load, Replica, Snapshot, Trouble
 from router.core.retries import RetryBudget
 from router.core.routes import RouteTable
 from router.metrics import Counters
@@ -23,7 +23,18 @@ from router.upstream import Upstream
 class LiveDeployment:
     """One deployment while it is served."""
 
-    __slots__ = ("admission", "budget", "counters", "is_retired", "noun", "replicas", "reply_header", "scoring_path")
+    __slots__ = (
+        "_told",
+        "admission",
+        "budget",
+        "counters",
+        "is_retired",
+        "leaving",
+        "noun",
+        "replicas",
+        "reply_header",
+        "scoring_path",
+    )
 
     def __init__(self, deployment: Deployment, pressure: Pressure) -> None:
         self.noun = deployment
@@ -31,16 +42,35 @@ class LiveDeployment:
         self.budget = RetryBudget()
         self.counters = Counters()
         self.replicas: tuple[Replica, ...] = ()
+        self.leaving: tuple[str, ...] = ()
+        """uids of those replicas that are."""
         self.is_retired = False
         self.reply_header = (b"azureml-model-deployment", deployment.name.encode())
         self.scoring_path = deployment.scoring_route.path.encode()
+        self._told: tuple[Deployment, list[Replica], str | None] | None = None
+        """What a snapshot said last; None where that may not be in force."""
 
-    def update(self, deployment: Deployment, replicas: tuple[Replica, ...], trouble: str | None) -> None:
+    def retire(self) -> None:
+        self.is_retired = True
+        self._told = None
+        self.admission.retire()
+
+    def update(self, deployment: Deployment, replicas: list[Replica], trouble: str | None) -> None:
+        """What is said again changes nothing, and costs next to nothing: most deployments, in most snapshots."""
+        self.is_retired = False
+        told = (deployment, replicas, trouble)
+        if told == self._told:
+            return
+        self._told = told
+        self._take(deployment, tuple(replicas), trouble)
+
+    def _take(self, deployment: Deployment, replicas: tuple[Replica, ...], trouble: str | None) -> None:
         self.noun = deployment
         self.scoring_path = deployment.scoring_route.path.encode()
         if (port := deployment.scoring_route.port) is not None:
             replicas = tuple(replace(replica, port=port) for replica in replicas)
         self.replicas = replicas
+        self.leaving = tuple(replica.uid for replica in replicas if replica.leaving)
         self.admission.update(deployment, replicas, trouble)
 
     @property
@@ -79,6 +109,8 @@ class Fleet:
         self._upstream = upstream
         self.pressure = Pressure()
         self.table = RouteTable()
+        self._endpoints: tuple[Endpoint, ...] = ()
+        self._declared: dict[str, Deployment] = {}
         self.live: dict[str, LiveDeployment] = {}
         self._leaving: set[str] = set()
         self.unrouted: dict[str, Counters] = defaultdict(Counters)
@@ -89,24 +121,28 @@ class Fleet:
         replicas: dict[str, list[Replica]] = defaultdict(list)
         for replica in snapshot.replicas:
             replicas[replica.deployment].append(replica)
-        declared = {
-            deployment.key: deployment for endpoint in snapshot.endpoints for deployment in endpoint.deployments
-        }
-        for key, deployment in declared.items():
-            if key not in self.live:
-                self.live[key] = LiveDeployment(deployment, self.pressure)
+        self._follow_endpoints(snapshot.endpoints)
         self._upstream.follow(snapshot.replicas)
         self._leaving = {replica.uid for replica in snapshot.replicas if replica.leaving}
-        self.table = RouteTable(snapshot.endpoints)
         troubles = {each.deployment: each.reason for each in snapshot.troubles if _is_in_vain(each, replicas)}
         for key, live in self.live.items():
-            live.is_retired = key not in declared
-            if live.is_retired:
-                live.admission.retire()
+            if (deployment := self._declared.get(key)) is None:
+                live.retire()
             else:
-                live.update(declared[key], tuple(replicas[key]), troubles.get(key))
+                live.update(deployment, replicas[key], troubles.get(key))
         self.forget_retired()
         self.has_snapshot = True
+
+    def _follow_endpoints(self, endpoints: tuple[Endpoint, ...]) -> None:
+        """A table that is right is kept: replicas come and go far more often than endpoints."""
+        if endpoints == self._endpoints:
+            return
+        self._endpoints = endpoints
+        self.table = RouteTable(endpoints)
+        self._declared = {deployment.key: deployment for endpoint in endpoints for deployment in endpoint.deployments}
+        for key, deployment in self._declared.items():
+            if key not in self.live:
+                self.live[key] = LiveDeployment(deployment, self.pressure)
 
     def forget_retired(self) -> None:
         """A deployment that is declared no more serves those it has taken in, with the replicas it had, and is gone
@@ -121,8 +157,11 @@ class Fleet:
         """uids of leaving replicas with nothing in flight."""
         in_flight: set[str] = set()
         for live in self.live.values():
-            busy = live.admission.dispatcher.in_flight_by_replica()
-            in_flight |= {replica.uid for replica in live.replicas if live.is_retired or busy.get(replica.uid)}
+            if live.is_retired:
+                in_flight.update(replica.uid for replica in live.replicas)
+            elif live.leaving:
+                busy = live.admission.dispatcher.in_flight_by_replica()
+                in_flight.update(uid for uid in live.leaving if busy.get(uid))
         return self._leaving - in_flight
 
 

@@ -11,10 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import Protocol
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from router.core.model import Load
+from router import __version__
+from router.core.model import Deployment, Load
+from router.exposition import HistogramRows, Labels, Rows
 
 _WAIT_BOUNDS_S = (
     0.001,
@@ -54,10 +57,13 @@ class Histogram:
     def add_zero(self) -> None:
         self._counts[0] += 1
 
-    def buckets(self) -> list[tuple[str, float]]:
-        """Cumulative, as Prometheus wants them."""
-        names = [*map(str, self._bounds), "+Inf"]
-        return list(zip(names, map(float, accumulate(self._counts)), strict=True))
+    @property
+    def bounds(self) -> tuple[str, ...]:
+        return (*map(str, self._bounds), "+Inf")
+
+    def cumulative(self) -> list[int]:
+        """How many values are at most each bound, as Prometheus wants them."""
+        return list(accumulate(self._counts))
 
     @property
     def sum(self) -> float:
@@ -81,6 +87,13 @@ class Counters:
         self.requests[status] = self.requests.get(status, 0) + 1
 
 
+class Standing(Protocol):
+    """How far the platform's last snapshot can be believed."""
+
+    @property
+    def behind_s(self) -> float: ...
+
+
 class Observed(Protocol):
     """What a scrape reads; `router.server` has it."""
 
@@ -90,22 +103,49 @@ class Observed(Protocol):
     def unrouted(self) -> Mapping[str, Counters]:
         """Requests that ended before a deployment was chosen, by endpoint name."""
 
+    def deployments(self) -> Iterable[Deployment]:
+        """As they are declared."""
+
     def connections(self) -> dict[str, int]:
         """Open connections, by side (`client`, `client_idle`, `replica`)."""
 
     def dropped_log_lines(self) -> int: ...
 
+    def standing(self) -> Standing: ...
+
+
+def registry_of(observed: Observed) -> CollectorRegistry:
+    """All that one router process shows: requests, replicas, platform, and the process itself."""
+    registry = CollectorRegistry()
+    for collector in (RouterCollector(observed), PlatformCollector(observed), ProcessCollector(registry=None)):
+        registry.register(collector)
+    return registry
+
 
 class RouterCollector(Collector):
-    """Makes metric families from live objects."""
+    """Makes metric families from live objects, each when it is asked for."""
 
     def __init__(self, observed: Observed) -> None:
         self._observed = observed
 
     def collect(self) -> Iterator[Metric]:
-        deployments = list(self._observed.loads())
-        yield from _request_families(deployments, self._observed.unrouted())
-        yield from _load_families([load for load, _, _ in deployments])
+        # Whoever iterates may let requests go on between two families: what they could change is copied first.
+        deployments = [
+            (Labels(endpoint=load.endpoint, deployment=load.deployment), load, counters, retried)
+            for load, counters, retried in self._observed.loads()
+        ]
+        unrouted = [
+            (Labels(endpoint=endpoint, deployment=""), counters)
+            for endpoint, counters in self._observed.unrouted().items()
+        ]
+        yield _requests([*unrouted, *((labels, counters) for labels, _, counters, _ in deployments)])
+        yield _counter(
+            "scoregate_retries",
+            "Requests sent again to another replica.",
+            ((labels, retried) for labels, _, _, retried in deployments),
+        )
+        yield from _counted_families([(labels, counters) for labels, _, counters, _ in deployments])
+        yield from _load_families([(labels, load) for labels, load, _, _ in deployments])
         connections = GaugeMetricFamily("scoregate_connections", "Open connections.", labels=["side"])
         for side, count in self._observed.connections().items():
             connections.add_metric([side], count)
@@ -117,58 +157,104 @@ class RouterCollector(Collector):
         )
 
 
-_LABELS = ["endpoint", "deployment"]
+class PlatformCollector(Collector):
+    """What the platform says, and how fresh that is."""
+
+    def __init__(self, observed: Observed) -> None:
+        self._observed = observed
+
+    def collect(self) -> Iterator[Metric]:
+        yield InfoMetricFamily("scoregate_build", "The router's version.", {"version": __version__})
+        yield GaugeMetricFamily(
+            "scoregate_platform_behind_seconds",
+            "So long ago the platform was last proven up to date; 0 while nothing is wrong with it.",
+            value=self._observed.standing().behind_s,
+        )
+        declared = [
+            (Labels(endpoint=each.endpoint, deployment=each.name), each) for each in self._observed.deployments()
+        ]
+        scaled = [(labels, each.scale) for labels, each in declared if each.scale is not None]
+        yield _gauge(
+            "scoregate_min_replicas",
+            "The least replicas that the autoscaler keeps.",
+            ((labels, scale.min_instances) for labels, scale in scaled),
+        )
+        yield _gauge(
+            "scoregate_max_replicas",
+            "The most replicas that the autoscaler makes.",
+            ((labels, scale.max_instances) for labels, scale in scaled),
+        )
+        yield _gauge(
+            "scoregate_target_utilization_ratio",
+            "The utilization that the autoscaler aims for.",
+            ((labels, scale.target_utilization_percentage / 100) for labels, scale in scaled),
+        )
 
 
-def _request_families(
-    deployments: list[tuple[Load, Counters, int]], unrouted: Mapping[str, Counters]
-) -> Iterator[Metric]:
-    requests = CounterMetricFamily(
-        "scoregate_requests", "Requests by status code; 499: the client left.", labels=[*_LABELS, "code"]
+_Figures = Iterable[tuple[Labels, float]]
+
+
+def _gauge(name: str, documentation: str, figures: _Figures) -> Metric:
+    return _family(name, documentation, "gauge", name, figures)
+
+
+def _counter(name: str, documentation: str, figures: _Figures) -> Metric:
+    return _family(name, documentation, "counter", f"{name}_total", figures)
+
+
+def _family(name: str, documentation: str, kind: str, sample: str, figures: _Figures) -> Metric:
+    family = Metric(name, documentation, kind)
+    family.samples = rows = Rows(sample)
+    for labels, figure in figures:
+        rows.add(labels, figure)
+    return family
+
+
+def _requests(counted: list[tuple[Labels, Counters]]) -> Metric:
+    return _counter(
+        "scoregate_requests",
+        "Requests by status code; 499: the client left.",
+        (
+            (labels.with_(code=str(status)), count)
+            for labels, counters in counted
+            for status, count in sorted(counters.requests.items())
+        ),
     )
-    retries = CounterMetricFamily("scoregate_retries", "Requests sent again to another replica.", labels=_LABELS)
-    received = CounterMetricFamily("scoregate_request_bytes", "Bytes of request bodies.", labels=_LABELS)
-    sent = CounterMetricFamily("scoregate_reply_bytes", "Bytes of reply bodies.", labels=_LABELS)
-    latency = HistogramMetricFamily("scoregate_request_seconds", "From head to last byte.", labels=_LABELS)
-    wait = HistogramMetricFamily("scoregate_queue_wait_seconds", "Time waited for a slot.", labels=_LABELS)
-    overhead = HistogramMetricFamily(
-        "scoregate_overhead_seconds",
-        "The router's own time with a request, without the queue.",
-        labels=_LABELS,
-    )
-    for endpoint, ended in unrouted.items():
-        for status, count in sorted(ended.requests.items()):
-            requests.add_metric([endpoint, "", str(status)], count)
-    for load, counters, retried in deployments:
-        labels = [load.endpoint, load.deployment]
-        for status, count in sorted(counters.requests.items()):
-            requests.add_metric([*labels, str(status)], count)
-        retries.add_metric(labels, retried)
-        received.add_metric(labels, counters.request_bytes)
-        sent.add_metric(labels, counters.reply_bytes)
-        for family, histogram in (
-            (latency, counters.latency),
-            (wait, counters.queue_wait),
-            (overhead, counters.overhead),
-        ):
-            family.add_metric(labels, histogram.buckets(), histogram.sum)
-    yield from (requests, retries, received, sent, latency, wait, overhead)
 
 
-def _load_families(loads: list[Load]) -> Iterator[Metric]:
-    in_flight = GaugeMetricFamily("scoregate_in_flight", "Requests in replicas now.", labels=_LABELS)
-    queued = GaugeMetricFamily("scoregate_queued", "Requests waiting for a slot now.", labels=_LABELS)
-    refused = CounterMetricFamily("scoregate_refused", "Requests refused for lack of room.", labels=_LABELS)
-    replicas = GaugeMetricFamily("scoregate_replicas", "Replicas by state.", labels=[*_LABELS, "state"])
-    utilization = GaugeMetricFamily(
-        "scoregate_utilization_ratio", "(in flight + queued) / (total x concurrency).", labels=_LABELS
+def _counted_families(counted: list[tuple[Labels, Counters]]) -> Iterator[Metric]:
+    for name, documentation, field in (
+        ("scoregate_request_bytes", "Bytes of request bodies.", "request_bytes"),
+        ("scoregate_reply_bytes", "Bytes of reply bodies.", "reply_bytes"),
+    ):
+        yield _counter(name, documentation, ((labels, getattr(counters, field)) for labels, counters in counted))
+    for name, documentation, field in (
+        ("scoregate_request_seconds", "From head to last byte.", "latency"),
+        ("scoregate_queue_wait_seconds", "Time waited for a slot.", "queue_wait"),
+        ("scoregate_overhead_seconds", "The router's own time with a request, without the queue.", "overhead"),
+    ):
+        family = Metric(name, documentation, "histogram")
+        family.samples = rows = HistogramRows(name, getattr(Counters(), field).bounds)
+        for labels, counters in counted:
+            histogram: Histogram = getattr(counters, field)
+            rows.add(labels, histogram.cumulative(), histogram.sum)
+        yield family
+
+
+def _load_families(loads: list[tuple[Labels, Load]]) -> Iterator[Metric]:
+    def of(field: str) -> _Figures:
+        return ((labels, getattr(load, field)) for labels, load in loads)
+
+    yield _gauge("scoregate_in_flight", "Requests in replicas now.", of("in_flight"))
+    yield _gauge("scoregate_queued", "Requests waiting for a slot now.", of("queued"))
+    yield _counter("scoregate_refused", "Requests refused for lack of room.", of("refused_total"))
+    yield _gauge(
+        "scoregate_replicas",
+        "Replicas by state; total: all but those that leave.",
+        (
+            (labels.with_(state=state), getattr(load, state))
+            for labels, load in loads
+            for state in ("busy", "ready", "starting", "total")
+        ),
     )
-    for load in loads:
-        labels = [load.endpoint, load.deployment]
-        in_flight.add_metric(labels, load.in_flight)
-        queued.add_metric(labels, load.queued)
-        refused.add_metric(labels, load.refused_total)
-        for state in ("busy", "ready", "total"):
-            replicas.add_metric([*labels, state], getattr(load, state))
-        utilization.add_metric(labels, load.utilization)
-    yield from (in_flight, queued, refused, replicas, utilization)
+    yield _gauge("scoregate_utilization_ratio", "(in flight + queued) / (total x concurrency).", of("utilization"))

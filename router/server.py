@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import uvicorn
-from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
 from router.accesslog import AccessLog
@@ -28,11 +27,11 @@ from router.clients import Clients
 from router.config import ConfigError, Limits, RouterConfig
 from router.core.errors import RouterError
 from router.core.hygiene import request_id
-from router.core.model import Load
+from router.core.model import Deployment, Load
 from router.fleet import Fleet
 from router.forwarding import Forwarding
-from router.metrics import Counters, RouterCollector
-from router.platforms import Platform
+from router.metrics import Counters, registry_of
+from router.platforms import Platform, Standing
 from router.platforms.local.state import RouterPlace, StateDirectory
 from router.pressure import Pressure
 from router.protocol import protocol_of
@@ -44,6 +43,7 @@ _BACKLOG = 4_096
 _FILES_BESIDE = 64
 """Open files that are no connection of a request: logs, listeners, probes, state."""
 _DRAIN_LOOK_S = 0.05
+_NOTHING_KNOWN = "no endpoints are known yet"
 
 _log = logging.getLogger("scoregate.router")
 
@@ -82,10 +82,9 @@ class RouterServer:
         config = self._config
         with (
             _bound(config.host, config.port, "--port") as public,
-            _bound(config.host, config.admin_port, "--admin-port") as admin,
+            _bound(config.admin_host, config.admin_port, "--admin-port") as admin,
         ):
-            registry = CollectorRegistry()
-            registry.register(RouterCollector(self))
+            registry = registry_of(self)
             patience_s = math.ceil(config.drain_timeout_ms / 1000)
             listener = _listener(self._app, protocol_of(self._clients), patience_s)
             admin_listener = _listener(admin_app(self, registry), "h11", 1)
@@ -119,7 +118,12 @@ class RouterServer:
     def not_ready_because(self) -> str | None:
         if self._stop.is_set():
             return "it is stopping"
-        return None if self._fleet.has_snapshot else "no endpoints are known yet"
+        if self._fleet.has_snapshot:
+            return None
+        return f"no endpoints are known yet: {reason}" if (reason := self.standing().reason) else _NOTHING_KNOWN
+
+    def standing(self) -> Standing:
+        return self._platform.standing()
 
     def load(self) -> list[Load]:
         return self._fleet.loads()
@@ -131,6 +135,9 @@ class RouterServer:
     def loads(self) -> Iterator[tuple[Load, Counters, int]]:
         for live in self._fleet.live.values():
             yield live.load(), live.counters, live.budget.retries_total
+
+    def deployments(self) -> Iterator[Deployment]:
+        return (live.noun for live in self._fleet.live.values())
 
     def unrouted(self) -> Mapping[str, Counters]:
         return self._fleet.unrouted

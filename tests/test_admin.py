@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from router.admin import GENERATION_HEADER, MAX_LOAD_WAIT_MS, admin_app
 from router.core.model import Load
+from router.platforms import UP_TO_DATE, Standing
 from router.pressure import Pressure
 from tests.models import served, until
 from tests.virtual_time import armed, now, on_virtual_time, settle
@@ -44,6 +45,10 @@ class Administered:
         self.reason: str | None = None
         self.loads = [LOAD]
         self.pressure = Pressure()
+        self.stands = UP_TO_DATE
+
+    def standing(self) -> Standing:
+        return self.stands
 
     def not_ready_because(self) -> str | None:
         return self.reason
@@ -79,6 +84,15 @@ async def test_readiness_is_503_with_the_reason_until_there_is_none(
     administered.reason = None
     reply = await client.get("/readyz")
     assert (reply.status_code, reply.text) == (200, "ready\n")
+
+
+async def test_a_platform_that_is_away_is_told_and_is_no_reason_to_go_elsewhere(
+    client: httpx.AsyncClient, administered: Administered
+) -> None:
+    administered.stands = Standing(41.7, "pods: no answer within 10 s")
+    reply = await client.get("/readyz")
+    assert reply.status_code == 200
+    assert reply.text == "ready, with what was known 42 s ago: pods: no answer within 10 s\n"
 
 
 async def test_a_router_that_is_not_ready_is_alive(client: httpx.AsyncClient, administered: Administered) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from router import __version__, cli
 from router.config import RouterConfig
+from router.platforms import ClusterSettings
 from tests.commands import failed, run
 from tests.router_process import declare
 
@@ -49,6 +50,8 @@ def test_the_commands_are_those_that_the_docs_name() -> None:
         "autoscaler run",
         "explain",
         "replay",
+        "import",
+        "import azureml",
     }
 
 
@@ -128,6 +131,7 @@ ROUTER_OPTIONS = {path[-1]: option for path, option in OPTIONS.items() if path[0
 VALUES: dict[str, tuple[str, object]] = {
     "--platform": ("local", "local"),
     "--host": ("::1", "::1"),
+    "--admin-host": ("::1", "::1"),
     "--access-log": ("off", "off"),
     "--state-dir": ("here", Path("here")),
     "--trusted-proxies": ("10.0.0.0/8", cli.networks("10.0.0.0/8")),
@@ -139,14 +143,19 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[RouterConfig]:
     """The configurations of the routers that commands start; none really does."""
     seen: list[RouterConfig] = []
 
-    async def note(config: RouterConfig) -> None:
+    async def note(config: RouterConfig, cluster: ClusterSettings) -> None:
         seen.append(config)
+        assert (cluster == ClusterSettings()) == (config.platform != "kubernetes")
 
     monkeypatch.setattr(cli, "_route", note)
     return seen
 
 
-@pytest.mark.parametrize("option", sorted(set(ROUTER_OPTIONS) - {"--file"}))
+IN_CLUSTER = {"--namespaces", "--namespace", "--adopt-v1"}
+"""They are tested in test_options.py."""
+
+
+@pytest.mark.parametrize("option", sorted(set(ROUTER_OPTIONS) - {"--file"} - IN_CLUSTER))
 @pytest.mark.parametrize("from_environment", [False, True], ids=["flag", "environment"])
 def test_each_option_reaches_the_router(started: list[RouterConfig], option: str, from_environment: bool) -> None:
     given, expected = VALUES.get(option, ("4321", 4_321))
@@ -156,6 +165,12 @@ def test_each_option_reaches_the_router(started: list[RouterConfig], option: str
     (config,) = started
     name = option.removeprefix("--").replace("-", "_")
     assert getattr(config if hasattr(config, name) else config.limits, name) == expected
+
+
+def test_what_a_router_looks_at_in_a_cluster(started: list[RouterConfig]) -> None:
+    result = run("router", "--platform", "kubernetes", "--namespaces", "a,b", SCOREGATE_NAMESPACE="home")
+    assert result.exit_code == 0, result.output
+    assert [config.platform for config in started] == ["kubernetes"]
 
 
 def test_a_flag_is_stronger_than_the_environment(started: list[RouterConfig]) -> None:
@@ -178,6 +193,10 @@ def test_the_file_of_the_static_platform(started: list[RouterConfig]) -> None:
         (("--trusted-proxies", "me"), "trusted proxies are addresses or networks"),
         (("--platform", "static"), "--platform static needs --file"),
         (("--file", "f"), "--file is for --platform static"),
+        (
+            ("--platform", "kubernetes", "--file", "f"),
+            "--file is for --platform static; on the kubernetes platform, `k",
+        ),
     ],
 )
 def test_options_that_can_not_be_are_a_message(

@@ -198,6 +198,57 @@ async def test_a_scoring_route_with_a_port_of_its_own_is_where_requests_go(fleet
     assert taken(fleet).replica.port == 81
 
 
+# -- what is said again ----------------------------------------------------------------------------------------
+
+
+async def test_a_table_that_is_right_is_kept_while_replicas_come_and_go(fleet: Fleet) -> None:
+    fleet.follow(shown(replica()))
+    table = fleet.table
+    fleet.follow(shown(replica(), replica("b")))
+    assert fleet.table is table
+    fleet.follow(shown(replica(), deployments=(deployment(slots=2),)))
+    assert fleet.table is not table
+
+
+async def test_a_snapshot_that_concerns_others_does_not_change_whose_turn_it_is(fleet: Fleet) -> None:
+    def snapshot(*others: Replica) -> Snapshot:
+        endpoints = (endpoint(deployment()), endpoint(replace(deployment(), endpoint="rose"), name="rose"))
+        return Snapshot(endpoints=endpoints, replicas=(replica("a"), replica("b"), *others))
+
+    fleet.follow(snapshot())
+    admission = fleet.live["iris/blue"].admission
+    admission.release(taken(fleet))
+    fleet.follow(snapshot(replica("c", of="rose/blue")))
+    permit = taken(fleet)
+    assert permit.replica.uid == "b"
+    admission.release(permit)
+
+
+async def test_a_deployment_that_comes_back_as_it_was_is_served_again(fleet: Fleet) -> None:
+    fleet.follow(shown(replica()))
+    admission, permit = fleet.live["iris/blue"].admission, taken(fleet)
+    unready = shown(replica(ready=False))
+    fleet.follow(unready)
+    fleet.follow(Snapshot())
+    fleet.follow(unready)
+    task = await waiting(fleet)
+    assert not task.done(), "nobody is told any more that it was removed"
+    fleet.follow(shown(replica(), replica("b")))
+    assert (await task).replica.uid == "b"
+    for held in (permit, task.result()):
+        admission.release(held)
+
+
+async def test_a_removed_deployment_whose_replicas_leave_is_drained_after_it_comes_back(fleet: Fleet) -> None:
+    fleet.follow(shown(replica()))
+    admission, permit = fleet.live["iris/blue"].admission, taken(fleet)
+    fleet.follow(Snapshot(replicas=(replica(leaving=True),)))
+    fleet.follow(shown(replica(leaving=True)))
+    assert fleet.drained() == set()
+    admission.release(permit)
+    assert fleet.drained() == {"a"}
+
+
 # -- held requests and troubles --------------------------------------------------------------------------------
 
 

@@ -12,18 +12,22 @@ from typing import NamedTuple
 
 import httpx
 import pytest
-from prometheus_client import CollectorRegistry
+from msgspec import structs
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain_text
 
-from router.core.model import Load
-from router.metrics import Counters, Histogram, RouterCollector
+from router import __version__
+from router.core.model import Addresses, Deployment, Load, ScaleSettings
+from router.metrics import Counters, Histogram, RouterCollector, registry_of
+from router.platforms import Standing
 from tests.front import SCORE
 from tests.models import Model, served
 from tests.router_process import RouterProcess, declare, routing, score
 
 STATUS = "/api/v1/endpoint/iris/status/"
 BLUE = {"endpoint": "iris", "deployment": "blue"}
+COLOURS = ("blue", "green")
+STATES = ("busy", "ready", "starting", "total")
 NOBODY = {"endpoint": "", "deployment": ""}
 
 
@@ -91,6 +95,8 @@ async def test_after_traffic_the_counters_add_up_with_what_was_sent(site: Site) 
     assert value("queue_wait_seconds_sum", **BLUE) == 0, "nobody waited"
     assert 0 < value("overhead_seconds_sum", **BLUE) < value("request_seconds_sum", **BLUE)
     assert value("access_log_dropped_total") == 0
+    assert value("build_info", version=__version__) == 1
+    assert value("platform_behind_seconds") == 0, "a file is never behind"
 
 
 async def test_the_gauges_show_who_is_served_and_who_waits(site: Site) -> None:
@@ -103,7 +109,7 @@ async def test_the_gauges_show_who_is_served_and_who_waits(site: Site) -> None:
         assert (await client.post(SCORE)).status_code == 503
         value = await values(site)
         assert value("in_flight", **BLUE) == value("queued", **BLUE) == value("refused_total", **BLUE) == 1
-        assert [value("replicas", state=state, **BLUE) for state in ("busy", "ready", "total")] == [1, 1, 1]
+        assert [value("replicas", state=state, **BLUE) for state in STATES] == [1, 1, 0, 1]
         assert value("utilization_ratio", **BLUE) == 2.0, "(1 in flight + 1 queued) / (1 replica x 1)"
         assert value("requests_total", code="503", **BLUE) == 1
         assert [value("connections", side=side) for side in ("client", "client_idle", "replica")] == [3, 1, 1]
@@ -136,19 +142,29 @@ async def test_openmetrics_says_the_same(site: Site) -> None:
     scored = [sample.value for sample in families["scoregate_requests"].samples if sample.labels["code"] == "200"]
     assert scored == [3]
     names = {family.name for family in plain_text((await scrape(site)).text)}
-    assert {name for name in names if name.startswith("scoregate_")} == names
-    assert set(families) == names
+    assert {name for name in names if not name.startswith(("scoregate_", "process_"))} == set()
+    assert {"process_cpu_seconds", "process_resident_memory_bytes", "process_open_fds"} <= names
+    # The older format has no `info`, and its parser keeps the name as it is written.
+    assert {name.replace("scoregate_build_info", "scoregate_build") for name in names} == set(families)
 
 
 class Observed:
     """Live objects as a test makes them."""
 
-    def __init__(self, *deployments: tuple[Load, Counters, int]) -> None:
-        self.deployments = deployments
+    def __init__(self, *live: tuple[Load, Counters, int], declared: tuple[Deployment, ...] = ()) -> None:
+        self.live = live
+        self.declared = declared
         self.ended = {"": Counters(), "iris": Counters()}
+        self.behind_s = 0.0
 
     def loads(self) -> tuple[tuple[Load, Counters, int], ...]:
-        return self.deployments
+        return self.live
+
+    def deployments(self) -> tuple[Deployment, ...]:
+        return self.declared
+
+    def standing(self) -> Standing:
+        return Standing(self.behind_s, "the API server does not answer" if self.behind_s else "")
 
     def unrouted(self) -> dict[str, Counters]:
         return self.ended
@@ -160,10 +176,10 @@ class Observed:
         return 9
 
 
-def test_families_are_made_of_live_objects_at_each_scrape() -> None:
-    load = Load(
+def load_of(deployment: str) -> Load:
+    return Load(
         endpoint="iris",
-        deployment="blue",
+        deployment=deployment,
         concurrency=1,
         in_flight=4,
         queued=3,
@@ -178,18 +194,60 @@ def test_families_are_made_of_live_objects_at_each_scrape() -> None:
         utilization=1.5,
         replicas={},
     )
+
+
+def values_of(observed: Observed) -> Value:
+    registry = registry_of(observed)
+
+    def value(name: str, **labels: str) -> float:
+        found = registry.get_sample_value("scoregate_" + name, labels)
+        return math.nan if found is None else found
+
+    return value
+
+
+def test_families_are_made_of_live_objects_at_each_scrape() -> None:
     counters = Counters()
-    registry = CollectorRegistry()
-    registry.register(RouterCollector(Observed((load, counters, 7))))
-    assert registry.get_sample_value("scoregate_requests_total", {**BLUE, "code": "200"}) is None
+    value = values_of(Observed((load_of("blue"), counters, 7)))
+    assert math.isnan(value("requests_total", code="200", **BLUE))
     counters.count(200)
     counters.count(200)
+    counters.queue_wait.add(0.3)
     expected = {"requests_total": (2, {"code": "200"}), "retries_total": (7, {}), "in_flight": (4, {})}
     expected |= {"queued": (3, {}), "refused_total": (8, {}), "utilization_ratio": (1.5, {})}
-    for name, (value, labels) in expected.items():
-        assert registry.get_sample_value(f"scoregate_{name}", BLUE | labels) == value, name
-    assert registry.get_sample_value("scoregate_connections", {"side": "client"}) == 5
-    assert registry.get_sample_value("scoregate_access_log_dropped_total") == 9
+    expected |= {"queue_wait_seconds_sum": (0.3, {}), "queue_wait_seconds_bucket": (1, {"le": "0.5"})}
+    for name, (number, labels) in expected.items():
+        assert value(name, **BLUE | labels) == number, name
+    assert [value("replicas", state=state, **BLUE) for state in STATES] == [2, 5, 1, 6]
+    assert value("connections", side="client") == 5
+    assert value("access_log_dropped_total") == 9
+
+
+def test_what_the_autoscaler_may_do_is_shown_where_it_may() -> None:
+    scale = ScaleSettings(min_instances=2, max_instances=8, target_utilization_percentage=60)
+    blue, green = (Deployment(endpoint="iris", name=name, workload=Addresses(addresses=())) for name in COLOURS)
+    value = values_of(Observed(declared=(structs.replace(blue, scale=scale), green)))
+    assert [value(f"{bound}_replicas", **BLUE) for bound in ("min", "max")] == [2, 8]
+    assert value("target_utilization_ratio", **BLUE) == 0.6
+    assert math.isnan(value("max_replicas", endpoint="iris", deployment="green")), "its number is fixed"
+
+
+def test_it_is_said_how_far_the_platform_is_behind() -> None:
+    observed = Observed()
+    value = values_of(observed)
+    observed.behind_s = 75.5
+    assert value("platform_behind_seconds") == 75.5
+
+
+def test_requests_may_go_on_between_two_families() -> None:
+    """What comes and goes meanwhile is in the next scrape."""
+    observed = Observed((load_of("blue"), Counters(), 0))
+    families = RouterCollector(observed).collect()
+    next(families)
+    observed.ended["new"] = Counters()
+    observed.live = ()
+    queued = next(family for family in families if family.name == "scoregate_queued")
+    assert [sample.labels for sample in queued.samples] == [BLUE]
 
 
 def test_a_value_counts_in_the_bucket_that_it_is_at_most_and_in_all_above() -> None:
@@ -197,5 +255,5 @@ def test_a_value_counts_in_the_bucket_that_it_is_at_most_and_in_all_above() -> N
     for value in (0.05, 0.1, 0.5, 7.0):
         histogram.add(value)
     histogram.add_zero()
-    assert histogram.buckets() == [("0.1", 3.0), ("1.0", 4.0), ("+Inf", 5.0)]
+    assert dict(zip(histogram.bounds, histogram.cumulative(), strict=True)) == {"0.1": 3, "1.0": 4, "+Inf": 5}
     assert histogram.sum == pytest.approx(7.65)

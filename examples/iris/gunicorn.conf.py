@@ -6,4 +6,5 @@ control_socket_disable = True  # it would be one file in the home directory for 
 
 
 def on_starting(server):
-    server.cfg.set("bind", f"127.0.0.1:{os.environ['PORT']}")
+    host = os.environ.get("HOST", "127.0.0.1")
+    server.cfg.set("bind", f"{host}:{os.environ['PORT']}")

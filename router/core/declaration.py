@@ -18,6 +18,7 @@ from router.core.model import (
     Addresses,
     AuthMode,
     Deployment,
+    PodsKind,
     Probe,
     Process,
     RequestSettings,
@@ -25,7 +26,8 @@ from router.core.model import (
     ScaleSettings,
     ScaleType,
 )
-from router.core.rules import complaint, parse_address
+from router.core.rules import parse_address
+from router.core.shape import complaint
 
 DEFAULTS = Deployment(endpoint="", name="", workload=Addresses(addresses=()))
 """Where nothing is said, a deployment is like this one."""
@@ -42,10 +44,27 @@ class _Object(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
 
 class Metadata(_Object, frozen=True, kw_only=True):
     name: str
+    namespace: str | None = None
+    """In a cluster; elsewhere it says nothing, and neither do labels and annotations."""
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
 
 
 class Auth(_Object, frozen=True, kw_only=True):
     mode: AuthMode = "key"
+    keys_secret: str | None = None
+    """In a cluster, the Secret of type scoregate.io/keys that holds primaryKey and secondaryKey; `<endpoint>-keys`
+    when not given."""
+    create_keys: bool = True
+    """In a cluster, whether that Secret is made, with two new keys, where it is missing."""
+
+
+class DeclaredWorkload(_Object, frozen=True, kw_only=True):
+    """Pods of the endpoint's namespace: those of the workload with this kind and name, or those with these labels."""
+
+    kind: PodsKind | None = None
+    name: str | None = None
+    selector: dict[str, str] | None = None
 
 
 class DeclaredScale(_Object, frozen=True, kw_only=True):
@@ -69,8 +88,9 @@ class DeclaredDeployment(_Object, frozen=True, kw_only=True):
     name: str
     process: Process | None = None
     addresses: tuple[str, ...] | None = None
+    workload: DeclaredWorkload | None = None
     port: int = 5001
-    """Of an address that has none. A process is told its port."""
+    """Of a Pod, and of an address that has none. A process is told its port."""
     instance_count: int | None = None
     scale_settings: DeclaredScale | None = None
     request_settings: RequestSettings = DEFAULTS.request
@@ -140,7 +160,8 @@ def problems_between_values(declaration: Declaration) -> Iterator[str]:
     yield from _name_problems(declaration.metadata.name, spec)
     for index, deployment in enumerate(spec.deployments):
         path = f"spec.deployments[{index}]"
-        yield from _workload_problems(path, deployment)
+        yield from _replicas_problems(path, deployment)
+        yield from _workload_problems(f"{path}.workload", deployment.workload)
         yield from _fixed_count_problems(path, deployment)
         if (scale := spec.scale_of(deployment)) is not None:
             yield from _company_problems(path, deployment)
@@ -165,16 +186,36 @@ def _name_problems(endpoint: str, spec: Spec) -> Iterator[str]:
             yield f"{path}: {complaint(deployment.name, rule)}"
 
 
-def _workload_problems(path: str, deployment: DeclaredDeployment) -> Iterator[str]:
-    if (deployment.process is None) == (deployment.addresses is None):
-        given = "neither" if deployment.process is None else "both"
-        yield f"{path}: {given} of process and addresses given, but it must be exactly one"
-    if deployment.addresses is not None and deployment.instance_count is not None:
-        rule = "must be left out where addresses are given: each is an instance"
-        yield f"{path}.instanceCount: {complaint(deployment.instance_count, rule)}"
+def _replicas_problems(path: str, deployment: DeclaredDeployment) -> Iterator[str]:
+    """Where they come from, and who says how many there are."""
+    ways = {"process": deployment.process, "addresses": deployment.addresses, "workload": deployment.workload}
+    given = [name for name, value in ways.items() if value is not None]
+    if len(given) != 1:
+        said = " and ".join(given) or "none"
+        yield f"{path}: {said} of process, addresses and workload given, but it must be exactly one"
+    if deployment.instance_count is not None:
+        if deployment.addresses is not None:
+            rule = "must be left out where addresses are given: each is an instance"
+            yield f"{path}.instanceCount: {complaint(deployment.instance_count, rule)}"
+        if deployment.workload is not None:
+            rule = "must be left out where a workload is given: its own spec.replicas is the number"
+            yield f"{path}.instanceCount: {complaint(deployment.instance_count, rule)}"
     for address, times in Counter(deployment.host_ports).items():
         if times > 1:
             yield f"{path}.addresses: {address} given {times} times, but it must be unique in the deployment"
+
+
+def _workload_problems(path: str, workload: DeclaredWorkload | None) -> Iterator[str]:
+    if workload is None:
+        return
+    if workload.selector is not None:
+        if workload.kind is not None or workload.name is not None:
+            yield f"{path}: kind or name given beside selector, but it must be one way or the other"
+        if not workload.selector:
+            yield f"{path}.selector: {complaint({}, 'must hold at least one label: it would choose every Pod')}"
+    elif workload.kind is None or workload.name is None:
+        missing = " and ".join(name for name in ("kind", "name") if getattr(workload, name) is None)
+        yield f"{path}: {missing} missing, but it must have kind and name, or a selector"
 
 
 def _fixed_count_problems(path: str, deployment: DeclaredDeployment) -> Iterator[str]:
@@ -192,6 +233,8 @@ def _company_problems(path: str, deployment: DeclaredDeployment) -> Iterator[str
     """What may not stand beside scale settings by which the number of replicas follows the load."""
     if deployment.addresses is not None:
         yield f"{path}.scaleSettings: given beside addresses, but it must be left out: they can't be scaled"
+    elif deployment.workload is not None and deployment.workload.selector is not None:
+        yield f"{path}.scaleSettings: given beside a selector, but it must be left out: only a workload can be scaled"
     elif deployment.instance_count is not None:
         rule = "must be left out with scaleSettings: the load sets the number, from minInstances to maxInstances"
         yield f"{path}.instanceCount: {complaint(deployment.instance_count, rule)}"

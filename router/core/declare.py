@@ -13,9 +13,28 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from router.core.declaration import DEFAULTS, Declaration, DeclaredDeployment, problems_between_values
-from router.core.model import Addresses, Deployment, Endpoint, Process, RequestSettings, ScaleSettings, Workload
-from router.core.rules import API_VERSION, KIND, complaint, is_name, problems_of
+from router.core.declaration import (
+    DEFAULTS,
+    Declaration,
+    DeclaredDeployment,
+    Metadata,
+    Spec,
+    problems_between_values,
+)
+from router.core.model import (
+    Addresses,
+    Deployment,
+    Endpoint,
+    Pods,
+    Process,
+    RequestSettings,
+    Workload,
+)
+from router.core.rules import API_VERSION, KIND, is_name
+from router.core.shape import complaint, problems_of
+
+DEFAULT_NAMESPACE = "default"
+"""Where a resource is that names none, as for Kubernetes."""
 
 _V1_REQUEST_SETTINGS = RequestSettings(request_timeout_ms=60_000)
 
@@ -49,6 +68,32 @@ def declared_endpoints(documents: Sequence[object]) -> tuple[Endpoint, ...]:
     return tuple(endpoints)
 
 
+def declared_resource(document: object, namespace: str) -> Endpoint:
+    """The endpoint of one custom resource of this namespace, as the API server gives it: what it adds to `metadata`
+    and `status` is left aside.
+
+    Raises DeclarationError; also for replicas that are no Pods.
+    """
+    match document:
+        case {"metadata": {"name": name}, **rest}:
+            rest.pop("status", None)
+            document = {**rest, "metadata": {"name": name, "namespace": namespace}}
+    endpoint = _endpoint(document)
+    problems = [
+        f"spec.deployments[{index}]: {_other_way(deployment)} given, but it must be a workload: in a cluster, replicas "
+        "are Pods"
+        for index, deployment in enumerate(endpoint.deployments)
+        if not isinstance(deployment.workload, Pods)
+    ]
+    if problems:
+        raise DeclarationError(problems)
+    return endpoint
+
+
+def _other_way(deployment: Deployment) -> str:
+    return "a process" if isinstance(deployment.workload, Process) else "addresses"
+
+
 def _label(document: object, number: int) -> str:
     """What problems call the document: its endpoint's name, if it has a good one."""
     match document:
@@ -71,9 +116,11 @@ def _endpoint(document: object) -> Endpoint:
         name=name,
         auth_mode=spec.auth.mode,
         weights=spec.weights,
-        deployments=tuple(_deployment(name, declared, spec.scale_of(declared)) for declared in spec.deployments),
+        deployments=tuple(_deployment(declaration.metadata, spec, declared) for declared in spec.deployments),
         max_payload_bytes=spec.max_payload_bytes,
         forward_authorization=spec.forward_authorization,
+        keys_secret=spec.auth.keys_secret,
+        creates_keys=spec.auth.create_keys,
     )
 
 
@@ -103,20 +150,16 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
     return {**document, "spec": {**spec, "deployments": deployments}}
 
 
-def _deployment(endpoint: str, declared: DeclaredDeployment, scale: ScaleSettings | None) -> Deployment:
-    workload: Workload
-    if declared.process is not None:
-        workload, instances = declared.process, declared.instance_count
-    else:
-        workload = Addresses(addresses=declared.host_ports)
-        instances = len(workload.addresses)
+def _deployment(metadata: Metadata, spec: Spec, declared: DeclaredDeployment) -> Deployment:
+    workload = _workload(metadata.namespace or DEFAULT_NAMESPACE, declared)
+    instances = len(workload.addresses) if isinstance(workload, Addresses) else declared.instance_count
     return Deployment(
-        endpoint=endpoint,
+        endpoint=metadata.name,
         name=declared.name,
         workload=workload,
         instance_count=DEFAULTS.instance_count if instances is None else instances,
         request=declared.request_settings,
-        scale=scale,
+        scale=spec.scale_of(declared),
         scoring_route=declared.scoring_route,
         liveness_route=declared.liveness_route,
         readiness_route=declared.readiness_route,
@@ -126,19 +169,33 @@ def _deployment(endpoint: str, declared: DeclaredDeployment, scale: ScaleSetting
     )
 
 
+def _workload(namespace: str, declared: DeclaredDeployment) -> Workload:
+    if declared.process is not None:
+        return declared.process
+    if (chosen := declared.workload) is not None:
+        labels = chosen.selector or {}
+        return Pods(namespace=namespace, kind=chosen.kind, name=chosen.name, selector=labels, port=declared.port)
+    return Addresses(addresses=declared.host_ports)
+
+
 def effective_settings(endpoint: Endpoint) -> dict[str, object]:
     """The endpoint in the declared shape, every default filled in: plain objects that load again to an equal one.
 
     Keys are not part of it.
     """
+    auth = {"mode": endpoint.auth_mode, "keysSecret": endpoint.keys_secret, "createKeys": endpoint.creates_keys}
     spec = {
-        "auth": {"mode": endpoint.auth_mode},
+        "auth": _without_nulls(auth),
         "traffic": dict(endpoint.weights),
         "maxPayloadBytes": endpoint.max_payload_bytes,
         "forwardAuthorization": endpoint.forward_authorization,
         "deployments": [_effective_deployment(deployment) for deployment in endpoint.deployments],
     }
-    return {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": endpoint.name}, "spec": spec}
+    metadata = {"name": endpoint.name}
+    for deployment in endpoint.deployments:
+        if isinstance(deployment.workload, Pods):
+            metadata["namespace"] = deployment.workload.namespace
+    return {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec}
 
 
 def _effective_deployment(deployment: Deployment) -> dict[str, object]:
@@ -149,6 +206,9 @@ def _effective_deployment(deployment: Deployment) -> dict[str, object]:
             replicas = {"process": process, **_effective_count(deployment)}
         case Addresses(addresses=addresses):
             replicas = {"addresses": addresses}
+        case Pods(kind=kind, name=name, selector=selector, port=port):
+            workload = {"selector": selector} if name is None else {"kind": kind, "name": name}
+            replicas = {"workload": workload, "port": port, **_effective_scale(deployment)}
     settings = {
         "name": deployment.name,
         **replicas,
@@ -166,6 +226,8 @@ def _effective_deployment(deployment: Deployment) -> dict[str, object]:
 
 def _effective_count(deployment: Deployment) -> dict[str, object]:
     """Either the one or the other may be declared."""
-    if deployment.scale is None:
-        return {"instanceCount": deployment.instance_count}
-    return {"scaleSettings": deployment.scale}
+    return _effective_scale(deployment) or {"instanceCount": deployment.instance_count}
+
+
+def _effective_scale(deployment: Deployment) -> dict[str, object]:
+    return {} if deployment.scale is None else {"scaleSettings": deployment.scale}

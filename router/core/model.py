@@ -71,6 +71,9 @@ class Route(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fi
     port: int | None = None
 
 
+PodsKind = Literal["Deployment", "StatefulSet"]
+
+
 class Process(Struct, tag="process", frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """A replica is a process of this machine. `$(PORT)` in command and env is the port it must listen on."""
 
@@ -86,7 +89,19 @@ class Addresses(Struct, tag="addresses", frozen=True):
     addresses: tuple[str, ...]
 
 
-Workload = Process | Addresses
+class Pods(Struct, tag="pods", frozen=True, kw_only=True):
+    """Replicas are Pods of a cluster: those of a workload, or all that carry these labels."""
+
+    namespace: str
+    kind: PodsKind | None = None
+    """Of the workload that has them; None where labels alone choose them."""
+    name: str | None = None
+    selector: dict[str, str] = {}
+    """The labels, where no workload is named."""
+    port: int = 5001
+
+
+Workload = Process | Addresses | Pods
 
 
 class Deployment(Struct, frozen=True, kw_only=True):
@@ -141,6 +156,10 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     deployments: tuple[Deployment, ...]
     max_payload_bytes: int = PAYLOAD_LIMIT_BYTES
     forward_authorization: bool = False
+    keys_secret: str | None = None
+    """In a cluster, the Secret that holds the keys; None for `<name>-keys`."""
+    creates_keys: bool = True
+    """In a cluster, whether that Secret is made, with two new keys, where it is missing."""
 
 
 class Replica(Struct, frozen=True, kw_only=True):

@@ -6,16 +6,39 @@ between a cluster and one machine.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 from router.core.model import Snapshot
 
 
 class PlatformError(Exception):
     """The platform can't be used as it was asked to; the message says what to do about it."""
+
+
+class Standing(NamedTuple):
+    """How far a platform can be believed."""
+
+    behind_s: float
+    """So long ago it was last proven up to date; 0 while nothing is known to be wrong."""
+    reason: str
+    """What is wrong, for an operator; "" while nothing is."""
+
+
+UP_TO_DATE = Standing(0.0, "")
+
+
+class ClusterSettings(NamedTuple):
+    """What a process looks at in a cluster."""
+
+    namespaces: tuple[str, ...] = ()
+    """Those whose endpoints are served; none named: all."""
+    home: str | None = None
+    """Where the routers run, and the autoscalers' Lease is; None: this process's own namespace."""
+    adopt_v1: bool = True
+    """Whether workloads of Azure ML's v1 are endpoints without a resource that says so."""
 
 
 class Platform(Protocol):
@@ -48,9 +71,23 @@ class Platform(Protocol):
     async def drained(self, uid: str) -> None:
         """A leaving replica has no request in flight any more: as far as this router goes, it may be stopped."""
 
+    def standing(self) -> Standing:
+        """How far the last snapshot can be believed right now. Who follows goes on with it, and says so."""
 
-def open_platform(name: str, *, file: Path | None, state_dir: Path) -> Platform:
-    """`local` follows the supervisor of a state directory; `static` serves the fixed addresses in `file`."""
+    def note_utilization(self, ratios: Mapping[str, float]) -> None:
+        """What the autoscaler sees, by deployment key: (in flight + queued) / (replicas x concurrency). A platform
+        that has a place to show it does."""
+
+
+PLATFORMS = ("local", "static", "kubernetes")
+
+
+def open_platform(
+    name: str, *, file: Path | None, state_dir: Path, cluster: ClusterSettings | None = None, scaling: bool = False
+) -> Platform:
+    """`local` follows the supervisor of a state directory; `static` serves the fixed addresses in `file`;
+    `kubernetes` follows the API server of a cluster. `scaling`: to scale, too; it takes more rights in a cluster.
+    """
     if name == "static":
         from router.platforms.static import StaticPlatform
 
@@ -61,4 +98,8 @@ def open_platform(name: str, *, file: Path | None, state_dir: Path) -> Platform:
         from router.platforms.local import LocalPlatform
 
         return LocalPlatform(state_dir)
-    raise PlatformError(f"there is no platform {name}: local and static are known")
+    if name == "kubernetes":
+        from router.platforms.kubernetes import KubernetesPlatform
+
+        return KubernetesPlatform(cluster or ClusterSettings(), scaling=scaling)
+    raise PlatformError(f"there is no platform {name}: {', '.join(PLATFORMS)} are known")

@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
 from msgspec.structs import replace
 
 from router.core.model import Replica, Snapshot
-from router.platforms import PlatformError
+from router.platforms import UP_TO_DATE, PlatformError, Standing
 
 _NO_SNAPSHOT = Snapshot()
 
 
 class MemoryPlatform:
-    """`scaled` is the last wish by deployment key, as it was made; in the snapshot it is within bounds.
+    """`scaled` is the last wish by deployment key, as it was made; in the snapshot it is within bounds. `stands` is
+    what it says of itself, `utilization` what it was told.
 
     Replicas that `scale` adds are not ready, and have an address that says nothing; replicas that it takes away are
     leaving, the unready first, then those named, then the youngest, and gone once drained. To make them ready is up
@@ -30,6 +31,8 @@ class MemoryPlatform:
     def __init__(self, snapshot: Snapshot = _NO_SNAPSHOT) -> None:
         self.snapshot = snapshot
         self.scaled: dict[str, int] = {}
+        self.stands = UP_TO_DATE
+        self.utilization: dict[str, float] = {}
         self._leads = True
         self._changed = asyncio.Event()
         self._uids = itertools.count(1)
@@ -92,6 +95,12 @@ class MemoryPlatform:
         gone = [each for each in self.snapshot.replicas if each.uid == uid and each.leaving]
         replicas = tuple(each for each in self.snapshot.replicas if each not in gone)
         self.publish(replace(self.snapshot, replicas=replicas))
+
+    def standing(self) -> Standing:
+        return self.stands
+
+    def note_utilization(self, ratios: Mapping[str, float]) -> None:
+        self.utilization = dict(ratios)
 
     def _wake(self) -> None:
         self._changed.set()

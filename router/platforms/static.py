@@ -9,16 +9,16 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from msgspec.structs import replace
 
-from router.core.model import Addresses, Deployment, Endpoint, Probe, Replica, Route, Snapshot
+from router.core.model import Addresses, Deployment, Endpoint, Pods, Probe, Replica, Route, Snapshot
 from router.core.probing import ProbeRecord
-from router.platforms import PlatformError
+from router.platforms import UP_TO_DATE, PlatformError, Standing
 from router.platforms.endpoints_file import WatchedFile, load_endpoints
 from router.platforms.keys import KeyStore
 from router.platforms.memory import MemoryPlatform
@@ -85,6 +85,13 @@ class StaticPlatform:
     async def drained(self, uid: str) -> None:
         """No replica of this platform is ever leaving: an address is there, or it is not."""
 
+    def standing(self) -> Standing:
+        """Its file is at hand at any time; a bad one is told in the log."""
+        return UP_TO_DATE
+
+    def note_utilization(self, ratios: Mapping[str, float]) -> None:
+        """`scoregate status` asks the router itself."""
+
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
@@ -104,10 +111,7 @@ class StaticPlatform:
         endpoints = load_endpoints(self._file)
         for deployment in (each for endpoint in endpoints for each in endpoint.deployments):
             if not isinstance(deployment.workload, Addresses):
-                raise PlatformError(
-                    f"{self._file}: {deployment.key} has a process, but the static platform starts none: "
-                    "use `scoregate up`, or give addresses"
-                )
+                raise PlatformError(f"{self._file}: {deployment.key} {_says(deployment)}, or give addresses")
         return tuple(self._keys.keyed(endpoint) for endpoint in endpoints)
 
     def _adopt(self, endpoints: tuple[Endpoint, ...]) -> None:
@@ -160,6 +164,12 @@ class StaticPlatform:
 
 def _addresses(deployment: Deployment) -> tuple[str, ...]:
     return deployment.workload.addresses if isinstance(deployment.workload, Addresses) else ()
+
+
+def _says(deployment: Deployment) -> str:
+    if isinstance(deployment.workload, Pods):
+        return "has a workload, but the static platform knows no cluster: use --platform kubernetes"
+    return "has a process, but the static platform starts none: use `scoregate up`"
 
 
 def _readiness(deployment: Deployment) -> tuple[Route, Probe]:

@@ -299,10 +299,10 @@ async def test_a_record_that_can_not_be_written_holds_up_no_scaling(caplog: pyte
 
 
 @on_virtual_time
-async def test_only_what_scales_is_followed_and_it_is_forgotten_when_it_goes() -> None:
+async def test_routers_are_asked_as_often_as_what_scales_wants_and_it_is_forgotten_when_it_goes() -> None:
     async with scene(snapshot(fixed(), replicas=replicas("g", key="iris/green"))) as it:
         await it.told.say(load(5, name="green"))
-        assert it.told.followed == [((), 2.0)]
+        assert it.told.followed == [((ROUTER,), 2.0)]
         it.platform.publish(snapshot(fixed(), deployment(polling_interval=9), deployment("red"), wished={KEY: 2}))
         await settle()
         assert it.told.followed[-1] == ((ROUTER,), 1.0)
@@ -312,6 +312,19 @@ async def test_only_what_scales_is_followed_and_it_is_forgotten_when_it_goes() -
         assert it.notes.forgotten == ["iris/red"]
         await it.told.say(load(5, name="red"), load(5, name="green"))
         assert it.platform.calls == []
+
+
+@on_virtual_time
+async def test_the_platform_is_told_how_busy_all_are_by_the_routers_that_are_there() -> None:
+    async with scene(snapshot(deployment(), fixed(), wished={KEY: 2})) as it:
+        it.platform.lead(False)
+        busy = [replace(load(1, 2), total=4), replace(load(1, name="green"), total=2)]
+        await it.told.say(*busy)
+        await asyncio.sleep(1.5)
+        assert it.platform.utilization == {"iris/blue": 0.75, "iris/green": 0.5}
+        it.platform.publish(replace(it.platform.snapshot, instances=()))
+        await asyncio.sleep(1.5)
+        assert it.platform.utilization == {}
 
 
 @on_virtual_time

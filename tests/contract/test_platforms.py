@@ -17,12 +17,16 @@ from msgspec.structs import replace
 
 from router.core.declare import declared_endpoints
 from router.core.model import Instance, Replica, Snapshot
-from router.platforms import Platform, PlatformError
+from router.platforms import ClusterSettings, Platform, PlatformError
+from router.platforms.kubernetes import LEASE, KubernetesPlatform
 from router.platforms.local import LocalPlatform
 from router.platforms.local.state import RouterPlace, StateDirectory
 from router.platforms.local.supervisor import Supervisor
 from router.platforms.memory import MemoryPlatform
 from router.platforms.static import StaticPlatform
+from tests.kubernetes import documents
+from tests.kubernetes.fake import FakeApiServer
+from tests.kubernetes.replication import replicating
 
 PATIENCE_S = 20.0
 
@@ -103,8 +107,40 @@ async def local(folder: Path, names: tuple[str, ...]) -> AsyncIterator[World]:
         )
 
 
-PLATFORMS: list[Opening] = [memory, static, local]
-SCALING: list[Opening] = [memory, local]
+@asynccontextmanager
+async def kubernetes(folder: Path, names: tuple[str, ...]) -> AsyncIterator[World]:
+    workload = {"workload": {"kind": "Deployment", "name": "blue"}, "scaleSettings": PROCESS["scaleSettings"]}
+    async with FakeApiServer() as server, replicating(server):
+
+        def declare(*names: str) -> None:
+            for gone in {each["metadata"]["name"] for each in server.items("inferenceendpoints")} - set(names):
+                server.delete("inferenceendpoints", gone)
+            for name in names:
+                own = {**workload, "workload": {"kind": "Deployment", "name": f"{name}-blue"}}
+                server.put("deployments", documents.workload("Deployment", f"{name}-blue", replicas=1))
+                server.put("inferenceendpoints", document(name, own))
+
+        numbers = itertools.count()
+
+        def start_router(admin: str) -> None:
+            for each in [each for each in server.items("pods") if each["metadata"]["name"].startswith("router-")]:
+                server.delete("pods", each["metadata"]["name"])
+            labels = {"app.kubernetes.io/name": "scoregate", "app.kubernetes.io/component": "router"}
+            name = f"router-{next(numbers)}"
+            server.put("pods", documents.pod(name, **labels))
+            assert admin == "http://127.0.0.1:9001"
+            server.make_ready(name, ip="127.0.0.1")
+
+        declare(*names)
+        server.put("leases", documents.lease(LEASE, holder="", leaseDurationSeconds=1))  # there was a leader before
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("KUBECONFIG", server.kubeconfig)
+            async with KubernetesPlatform(ClusterSettings(), scaling=True) as platform:
+                yield World(platform, declare, start_router)
+
+
+PLATFORMS: list[Opening] = [memory, static, local, kubernetes]
+SCALING: list[Opening] = [memory, local, kubernetes]
 """Those that change the number of replicas. There `blue` has 1 to 4, none of which ever becomes ready."""
 
 

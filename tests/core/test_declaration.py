@@ -53,10 +53,45 @@ def test_one_kind_of_workload() -> None:
     process = {"process": {"command": ["a"]}}
     assert problems({**BLUE, **process, "addresses": None}) == []
     assert problems({**BLUE, **process}) == [
-        "spec.deployments[0]: both of process and addresses given, but it must be exactly one"
+        "spec.deployments[0]: process and addresses of process, addresses and workload given, "
+        "but it must be exactly one"
     ]
     assert problems({**BLUE, "addresses": None}) == [
-        "spec.deployments[0]: neither of process and addresses given, but it must be exactly one"
+        "spec.deployments[0]: none of process, addresses and workload given, but it must be exactly one"
+    ]
+
+
+def in_cluster(workload: dict[str, Any], **deployment: Any) -> list[str]:
+    return problems({**BLUE, "addresses": None, "workload": workload, **deployment})
+
+
+IRIS = {"kind": "Deployment", "name": "iris-blue"}
+LABELS = {"selector": {"app": "iris"}}
+
+
+def test_a_workload_is_named_or_its_pods_are_chosen_by_labels() -> None:
+    path = "spec.deployments[0].workload"
+    either = "but it must have kind and name, or a selector"
+    assert in_cluster(IRIS) == in_cluster(LABELS) == in_cluster(IRIS, scaleSettings={"maxInstances": 3}) == []
+    assert in_cluster({}) == [f"{path}: kind and name missing, {either}"]
+    assert in_cluster({"kind": "Deployment"}) == [f"{path}: name missing, {either}"]
+    assert in_cluster({"name": "iris"}) == [f"{path}: kind missing, {either}"]
+    assert in_cluster({**IRIS, **LABELS}) == [
+        f"{path}: kind or name given beside selector, but it must be one way or the other"
+    ]
+    assert in_cluster({"selector": {}}) == [
+        f"{path}.selector: {{}}, but it must hold at least one label: it would choose every Pod"
+    ]
+
+
+def test_the_number_of_pods_is_the_workloads_own_or_the_loads() -> None:
+    path = "spec.deployments[0]"
+    assert in_cluster(IRIS, instanceCount=2) == [
+        f"{path}.instanceCount: 2, but it must be left out where a workload is given: "
+        "its own spec.replicas is the number"
+    ]
+    assert in_cluster(LABELS, scaleSettings={"maxInstances": 3}) == [
+        f"{path}.scaleSettings: given beside a selector, but it must be left out: only a workload can be scaled"
     ]
 
 

@@ -11,11 +11,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.core.declare import DeclarationError, declared_endpoints, effective_settings
+from router.core.declare import DeclarationError, declared_endpoints, declared_resource, effective_settings
 from router.core.model import (
     Addresses,
     Deployment,
     Endpoint,
+    Pods,
     Probe,
     Process,
     RequestSettings,
@@ -163,9 +164,9 @@ def test_problems_of_all_documents_are_told_together() -> None:
     )
     assert found == (
         "iris: spec.deployments[0].requestSettings.requestTimeoutMs: 0, but it must be greater than 0 and at most 2^53",
-        "iris: spec.deployments[1].colour: unknown field, known are name, process, addresses, port, instanceCount, "
-        "scaleSettings, requestSettings, scoringRoute, livenessRoute, readinessRoute, readinessProbe, livenessProbe, "
-        "idempotent, trafficPercentile, isDefault",
+        "iris: spec.deployments[1].colour: unknown field, known are name, process, addresses, workload, port, "
+        "instanceCount, scaleSettings, requestSettings, scoringRoute, livenessRoute, readinessRoute, readinessProbe, "
+        "livenessProbe, idempotent, trafficPercentile, isDefault",
         "document 2: 'not an endpoint', but it must be a mapping",
         "rose: spec.deployments: [], but it must hold at least one deployment",
         "tulip: spec.traffic: sums to 90, but it must be 0 or 100",
@@ -184,16 +185,15 @@ def test_names_of_endpoints_are_unique() -> None:
 
 
 @pytest.mark.parametrize(
-    ("deployment", "spec", "path"),
+    ("spec", "path"),
     [
-        ({"workload": {"kind": "Deployment", "name": "iris-blue"}}, {}, "spec.deployments[0].workload"),
-        ({}, {"mirrorTraffic": {"blue": 10}}, "spec.mirrorTraffic"),
-        ({}, {"auth": {"mode": "jwt"}}, "spec.auth.mode"),
-        ({}, {"auth": {"mode": "token"}}, "spec.auth.mode"),
+        ({"mirrorTraffic": {"blue": 10}}, "spec.mirrorTraffic"),
+        ({"auth": {"mode": "jwt"}}, "spec.auth.mode"),
+        ({"auth": {"mode": "token"}}, "spec.auth.mode"),
     ],
 )
-def test_what_is_still_to_come_is_told_so(deployment: dict[str, Any], spec: dict[str, Any], path: str) -> None:
-    (problem,) = problems(document({**BLUE, **deployment}, **spec))
+def test_what_is_still_to_come_is_told_so(spec: dict[str, Any], path: str) -> None:
+    (problem,) = problems(document(BLUE, **spec))
     assert problem.startswith(f"iris: {path}: ")
     assert "not supported yet by this version" in problem
 
@@ -264,7 +264,14 @@ FIXED = st.fixed_dictionaries(
 )
 SCALED = st.fixed_dictionaries({"process": PROCESSES, "scaleSettings": SCALES}, optional=SETTINGS)
 ELSEWHERE = st.fixed_dictionaries({"addresses": ADDRESSES}, optional={**SETTINGS, "port": PORTS})
-DEPLOYMENTS = FIXED | SCALED | ELSEWHERE
+OBJECT_NAMES = st.from_regex(r"[a-z]([-a-z0-9]{0,20}[a-z0-9])?", fullmatch=True)
+WORKLOADS = st.fixed_dictionaries({"kind": st.sampled_from(["Deployment", "StatefulSet"]), "name": OBJECT_NAMES})
+LABELS = st.fixed_dictionaries({"selector": st.dictionaries(TEXTS, TEXTS, min_size=1, max_size=2)})
+IN_CLUSTER = st.fixed_dictionaries(
+    {"workload": WORKLOADS}, optional={**SETTINGS, "port": PORTS, "scaleSettings": SCALES}
+)
+BY_LABELS = st.fixed_dictionaries({"workload": LABELS}, optional={**SETTINGS, "port": PORTS})
+DEPLOYMENTS = FIXED | SCALED | ELSEWHERE | IN_CLUSTER | BY_LABELS
 
 
 @given(st.dictionaries(NAMES, DEPLOYMENTS, min_size=1, max_size=6), NAMES)
@@ -278,10 +285,59 @@ def test_effective_settings_load_again_to_the_same(deployments: dict[str, dict[s
     assert effective_settings(declared_endpoints([plain])[0]) == plain
 
 
+PODS = {"name": "blue", "workload": {"kind": "Deployment", "name": "iris-blue"}, "port": 8000}
+
+
+def resource(*deployments: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    """As the API server gives it."""
+    whole = document(*deployments, **spec)
+    metadata = {"name": "iris", "namespace": "models", "uid": "1", "managedFields": [{"manager": "kubectl"}]}
+    return {**whole, "metadata": {**metadata, "generation": 3}, "status": {"replicas": "1/1"}}
+
+
+def test_a_resource_is_an_endpoint_of_its_namespace() -> None:
+    endpoint = declared_resource(resource(PODS, auth={"keysSecret": "secrets", "createKeys": False}), "models")
+    (deployment,) = endpoint.deployments
+    assert deployment.workload == Pods(namespace="models", kind="Deployment", name="iris-blue", port=8000)
+    assert (endpoint.name, endpoint.keys_secret, endpoint.creates_keys) == ("iris", "secrets", False)
+    assert declared_resource(effective_settings(endpoint), "models") == endpoint
+
+
+def test_pods_chosen_by_labels() -> None:
+    by_labels = {"name": "blue", "workload": {"selector": {"app": "iris"}}}
+    (deployment,) = declared_resource(resource(by_labels), "models").deployments
+    assert deployment.workload == Pods(namespace="models", selector={"app": "iris"})
+
+
+def test_what_runs_on_one_machine_is_no_resource_of_a_cluster() -> None:
+    with pytest.raises(DeclarationError) as caught:
+        declared_resource(resource(PODS, {**BLUE, "name": "red"}, GREEN), "models")
+    assert caught.value.problems == (
+        "spec.deployments[1]: a process given, but it must be a workload: in a cluster, replicas are Pods",
+        "spec.deployments[2]: addresses given, but it must be a workload: in a cluster, replicas are Pods",
+    )
+
+
+@pytest.mark.parametrize("bad", [None, [], {}, {"metadata": None}, {"metadata": {}}, {"metadata": {"name": 7}}])
+def test_a_resource_may_be_anything(bad: object) -> None:
+    with pytest.raises(DeclarationError):
+        declared_resource(bad, "models")
+
+
+def test_a_manifest_may_say_where_it_belongs() -> None:
+    metadata = {"name": "iris", "namespace": "models", "labels": {"team": "a"}, "annotations": {"b": "c"}}
+    (endpoint,) = declared_endpoints([{**document(PODS), "metadata": metadata}])
+    assert isinstance(endpoint.deployments[0].workload, Pods)
+    assert endpoint.deployments[0].workload.namespace == "models"
+    (elsewhere,) = declared_endpoints([document(PODS)])
+    assert isinstance(elsewhere.deployments[0].workload, Pods)
+    assert elsewhere.deployments[0].workload.namespace == "default"
+
+
 def test_effective_settings_leave_nothing_to_guess() -> None:
     spec: Any = effective_settings(declared(BLUE))["spec"]
     assert spec["traffic"] == {"blue": 100}
-    assert spec["auth"] == {"mode": "key"}
+    assert spec["auth"] == {"mode": "key", "createKeys": True}
     (deployment,) = spec["deployments"]
     assert deployment["requestSettings"]["requestTimeoutMs"] == 5_000
     assert deployment["livenessProbe"]["period"] == 10

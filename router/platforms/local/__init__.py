@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,7 +16,7 @@ from typing import Self
 from msgspec.structs import replace
 
 from router.core.model import Deployment, Instance, Snapshot
-from router.platforms import PlatformError
+from router.platforms import UP_TO_DATE, PlatformError, Standing
 from router.platforms.local.leader import leadership
 from router.platforms.local.state import ScaleWish, StateDirectory, Version
 
@@ -75,6 +75,13 @@ class LocalPlatform:
     async def drained(self, uid: str) -> None:
         """Tell the supervisor that this leaving replica has no request in flight: it may be stopped."""
         self._state.note_drained(uid)
+
+    def standing(self) -> Standing:
+        """A directory is read at any time; a supervisor that is gone leaves nothing newer to know."""
+        return UP_TO_DATE
+
+    def note_utilization(self, ratios: Mapping[str, float]) -> None:
+        """`scoregate status` asks the router itself."""
 
     def _read(self) -> Snapshot | None:
         try:

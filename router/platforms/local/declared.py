@@ -11,7 +11,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from router.core.model import Deployment, Endpoint, Process
+from router.core.model import Addresses, Deployment, Endpoint, Process
 from router.platforms import PlatformError
 from router.platforms.endpoints_file import WatchedFile, load_endpoints
 from router.platforms.keys import KeyStore
@@ -98,9 +98,13 @@ def process_of(deployment: Deployment) -> Process:
     """Raises PlatformError for a deployment that isn't a process of this machine."""
     if isinstance(deployment.workload, Process):
         return deployment.workload
+    if isinstance(deployment.workload, Addresses):
+        way, platform = "addresses", "static"
+    else:
+        way, platform = "a workload", "kubernetes"
     raise PlatformError(
-        f"{deployment.key} has addresses: `scoregate up` runs processes only; "
-        "use `scoregate router --platform static` for replicas that run elsewhere"
+        f"{deployment.key} has {way}: `scoregate up` runs processes only; "
+        f"use `scoregate router --platform {platform}` for replicas that run elsewhere"
     )
 
 

@@ -1,0 +1,1 @@
+"""How do models behind another router come to be behind this one?"""

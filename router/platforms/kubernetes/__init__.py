@@ -1,0 +1,249 @@
+"""How does a cluster tell what to serve, and how is it told how much of it there should be?
+
+I/O: the API server. Each collection of objects is followed (following.py) into one picture of the cluster (cluster.py),
+and every change of the picture is a snapshot. Who scales writes, too: the number of replicas, and, while it leads,
+status and Secrets of keys.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import random
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
+
+from router.core.model import Deployment, Snapshot
+from router.platforms import UP_TO_DATE, ClusterSettings, PlatformError, Standing
+from router.platforms.kubernetes.api import Api
+from router.platforms.kubernetes.cluster import Cluster
+from router.platforms.kubernetes.following import Collection, Following
+from router.platforms.kubernetes.leader import Leader
+from router.platforms.kubernetes.objects import KEYS_TYPE, Autoscaler, EndpointObject, KeysSecret, Pod, Workload
+from router.platforms.kubernetes.reporting import Reporter
+from router.platforms.kubernetes.scaling import order_leaving, scale
+
+LEASE = "scoregate-autoscaler"
+ROUTERS = "app.kubernetes.io/name=scoregate,app.kubernetes.io/component=router"
+"""The labels of router Pods, in the namespace where they run."""
+KNOWN_WITHIN_S = 10.0
+_NOTHING = Snapshot()
+_LOOK_S = 0.05
+REST_TO_WORK = 4
+"""Snapshots are made at once, but for so many times as long as the last one took none is: in a cluster with ten
+thousand Pods a rolling update changes them all the time."""
+
+
+class KubernetesPlatform:
+    """Entering raises PlatformError where there is no way to an API server; one that does not answer is waited for."""
+
+    def __init__(self, settings: ClusterSettings, *, scaling: bool = False) -> None:
+        self._settings = settings
+        self._scaling = scaling
+        self._snapshot: Snapshot | None = None
+        """None until every collection is known: half a picture would look as if endpoints were gone."""
+        self._changed = asyncio.Event()
+        self._utilization: Mapping[str, float] = {}
+        self._followings: list[Following[Any]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._leader: Leader | None = None
+        self._next_snapshot: asyncio.TimerHandle | None = None
+        self._rest_ends_s = 0.0
+
+    async def __aenter__(self) -> Self:
+        self._api = await Api.open()
+        self._home = self._settings.home or self._api.namespace
+        self._cluster = Cluster(self._settings)
+        self._followings = list(self._all_followings())
+        for following in self._followings:
+            self._start(following.run())
+        self._start(self._wait_for_all())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._next_snapshot is not None:
+            self._next_snapshot.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._api.__aexit__(kind, error, trace)
+
+    async def watch(self) -> AsyncIterator[Snapshot]:
+        """Each time the newest: one who is slow misses those between."""
+        told: Snapshot | None = None
+        while True:
+            changed = self._changed
+            if self._snapshot is not None and self._snapshot != told:
+                told = self._snapshot
+                yield told
+            await changed.wait()
+
+    async def scale(self, endpoint: str, deployment: str, replicas: int, leave_first: Sequence[str] = ()) -> None:
+        key = f"{endpoint}/{deployment}"
+        if replicas < 0:
+            raise PlatformError(f"{key} can't have {replicas} replicas: 0 is the fewest")
+        await self._until_known()
+        deployment_noun, workload = self._deployment(key), self._cluster.scalable(key)
+        if deployment_noun is None or workload is None:
+            raise PlatformError(f"there is no deployment {key} to scale: {self._known()}")
+        leads = self._leader.leads if self._leader is not None else _always
+        wished = deployment_noun.allowed(replicas) if deployment_noun.scale is not None else replicas
+        leaving = self._picture.wished.get(key, 0) - wished
+        if leaving > 0:
+            pods = self._cluster.pods_of(key)
+            await order_leaving(self._api, workload, pods, leave_first, leaving, leads=leads)
+        await scale(self._api, workload, wished, leads=leads)
+
+    async def leadership(self) -> AsyncIterator[bool]:
+        """Raises PlatformError for a platform that was opened to serve alone."""
+        if not self._scaling:
+            raise PlatformError("this process follows the cluster to serve, and has no right to scale")
+        self._leader = Leader(self._api, self._home, LEASE, _identity())
+        reporting: asyncio.Task[None] | None = None
+        try:
+            async with aclosing(self._leader.follow()) as changes:
+                async for leads in changes:
+                    if leads and reporting is None:
+                        reporting = self._start(self._report(self._leader.leads))
+                    elif not leads and reporting is not None:
+                        reporting.cancel()
+                        reporting = None
+                    yield leads
+        finally:
+            if reporting is not None:
+                reporting.cancel()
+            self._leader = None
+
+    async def drained(self, uid: str) -> None:
+        """A Pod that is deleted has its grace period, whatever the routers say."""
+
+    def standing(self) -> Standing:
+        """Of the collection that has been out of reach for longest."""
+        now = asyncio.get_running_loop().time()
+        behind = [each for each in (following.standing(now) for following in self._followings) if each.reason]
+        if not behind:
+            return UP_TO_DATE
+        worst = max(behind, key=lambda standing: standing.behind_s)
+        others = f" (and {len(behind) - 1} more)" if behind[1:] else ""
+        return Standing(worst.behind_s, worst.reason + others)
+
+    def note_utilization(self, ratios: Mapping[str, float]) -> None:
+        self._utilization = ratios
+
+    # -- what is followed ------------------------------------------------------------------------------------
+
+    def _all_followings(self) -> Iterator[Following[Any]]:
+        cluster, follow = self._cluster, self._following
+        for scope in self._scopes():
+            yield follow(
+                Collection(f"/apis/scoregate.io/v1{scope}/inferenceendpoints", EndpointObject, optional=True),
+                cluster.endpoint,
+            )
+            yield follow(Collection(f"/api/v1{scope}/pods", Pod), cluster.pod)
+            for kind in ("Deployment", "StatefulSet"):
+                path = f"/apis/apps/v1{scope}/{kind.lower()}s"
+                yield follow(Collection(path, Workload), partial(cluster.workload, kind))
+            keys = Collection(f"/api/v1{scope}/secrets", KeysSecret, field_selector=f"type={KEYS_TYPE}")
+            yield follow(keys, cluster.secret)
+            if self._scaling:
+                path = f"/apis/autoscaling/v1{scope}/horizontalpodautoscalers"
+                yield follow(Collection(path, Autoscaler), cluster.autoscaler)
+        if self._scaling:
+            routers = Collection(f"/api/v1/namespaces/{self._home}/pods", Pod, label_selector=ROUTERS)
+            yield follow(routers, cluster.router)
+
+    def _scopes(self) -> list[str]:
+        """What stands before the plural in the paths: nothing for all namespaces, or one for each that is named."""
+        return [f"/namespaces/{namespace}" for namespace in self._settings.namespaces] or [""]
+
+    def _following(self, collection: Collection[Any], tell: Callable[[str, Any], None]) -> Following[Any]:
+        def changed(key: str, noun: Any) -> None:
+            tell(key, noun)
+            self._is_due()
+
+        return Following(self._api, collection, changed, chance=random.random)
+
+    def _is_due(self) -> None:
+        """Something changed: a snapshot follows, once for all that changes in the same turn of the loop."""
+        if self._next_snapshot is None and all(following.synced for following in self._followings):
+            loop = asyncio.get_running_loop()
+            self._next_snapshot = loop.call_at(max(loop.time(), self._rest_ends_s), self._publish)
+
+    def _publish(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._next_snapshot = None
+        began_s = loop.time()
+        is_first = self._snapshot is None
+        self._snapshot = self._cluster.snapshot()
+        if is_first:
+            _settle_memory()
+        self._changed.set()
+        self._changed = asyncio.Event()
+        self._rest_ends_s = loop.time() + REST_TO_WORK * (loop.time() - began_s)
+
+    # -- inside ----------------------------------------------------------------------------------------------
+
+    async def _wait_for_all(self) -> None:
+        """The last collection may be empty: then there is no change that says that it is known."""
+        while self._snapshot is None:
+            self._is_due()
+            await asyncio.sleep(_LOOK_S)
+
+    async def _until_known(self) -> None:
+        """Raises PlatformError when the cluster does not say within KNOWN_WITHIN_S what there is."""
+        try:
+            async with asyncio.timeout(KNOWN_WITHIN_S):
+                await self._first_snapshot()
+        except TimeoutError:
+            why = self.standing().reason or "the API server has not told all of it yet"
+            raise PlatformError(f"the cluster is not known: {why}") from None
+
+    async def _first_snapshot(self) -> None:
+        while self._snapshot is None:
+            await self._changed.wait()
+
+    async def _report(self, leads: Callable[[], bool]) -> None:
+        await self._first_snapshot()
+        await Reporter(self._api, self._cluster, lambda: self._utilization, leads=leads).run()
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    @property
+    def _picture(self) -> Snapshot:
+        return self._snapshot or _NOTHING
+
+    def _deployment(self, key: str) -> Deployment | None:
+        name = key.partition("/")[0]
+        endpoint = next((each for each in self._picture.endpoints if each.name == name), None)
+        return next((each for each in endpoint.deployments if each.key == key), None) if endpoint is not None else None
+
+    def _known(self) -> str:
+        keys = [each.key for endpoint in self._picture.endpoints for each in endpoint.deployments]
+        return f"known are {', '.join(sorted(keys)[:20])}" if keys else "none is known"
+
+
+def _settle_memory() -> None:
+    """The picture stays, and grows by what changes: a collector that walks through all of it holds everything up."""
+    gc.collect()
+    gc.freeze()
+
+
+def _always() -> bool:
+    """Who scales without having asked to lead is a person's command."""
+    return True
+
+
+def _identity() -> str:
+    """Of this process among those that would lead; says to a person which Pod it is."""
+    return os.environ.get("POD_NAME") or socket.gethostname()

@@ -1,0 +1,226 @@
+"""What do we read of Kubernetes' objects?
+
+Pure. Structs with just the fields that are used, decoded from the API server's JSON; whatever else it says is skipped.
+Times stay the text that it writes: RFC 3339 in UTC and whole seconds, so that text order is the order of time.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NoReturn
+
+from msgspec import Struct, field
+
+from router.core.auth import hashed
+from router.core.model import KeyHashes
+
+KEYS_TYPE = "scoregate.io/keys"
+"""`type` of the Secrets that hold an endpoint's two keys, as primaryKey and secondaryKey."""
+
+_KEY = re.compile(rb"[!-~]{16,256}")
+_LONGEST_MESSAGE = 200
+
+
+def shortened(message: str) -> str:
+    """What Kubernetes has to say may be long; a client gets it in a reply."""
+    return message if len(message) <= _LONGEST_MESSAGE else f"{message[: _LONGEST_MESSAGE - 1]}…"
+
+
+class _Object(Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """Trees that no reference closes to a circle: the collector need not look at ten thousand of them."""
+
+
+class Metadata(_Object, frozen=True, kw_only=True):
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def age(self) -> tuple[str, str]:
+        """Sorts the oldest first; the uid decides within a second."""
+        return (self.creation_timestamp or "", self.uid)
+
+    def __repr__(self) -> str:
+        """Without annotations: `kubectl apply` keeps a copy of all that it applied there, of a Secret's keys, too."""
+        return f"Metadata({self.key}, uid={self.uid!r}, resource_version={self.resource_version!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("key", self.key), ("uid", self.uid), ("resource_version", self.resource_version)]
+
+
+class Condition(_Object, frozen=True, kw_only=True):
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
+
+
+class Waiting(_Object, frozen=True, kw_only=True):
+    reason: str = ""
+    message: str = ""
+
+
+class ContainerState(_Object, frozen=True, kw_only=True):
+    waiting: Waiting | None = None
+
+
+class ContainerStatus(_Object, frozen=True, kw_only=True):
+    name: str = ""
+    restart_count: int = 0
+    state: ContainerState = ContainerState()
+
+
+class PodStatus(_Object, frozen=True, kw_only=True):
+    phase: str = "Pending"
+    pod_ip: str = field(name="podIP", default="")
+    conditions: tuple[Condition, ...] = ()
+    container_statuses: tuple[ContainerStatus, ...] = ()
+    init_container_statuses: tuple[ContainerStatus, ...] = ()
+
+
+class Pod(_Object, frozen=True, kw_only=True):
+    metadata: Metadata
+    status: PodStatus = PodStatus()
+
+    def condition(self, kind: str) -> Condition | None:
+        return next((each for each in self.status.conditions if each.type == kind), None)
+
+    @property
+    def takes_requests(self) -> bool:
+        """Whether Kubernetes, too, would send it requests: it runs, is Ready, and is not on its way out."""
+        if self.metadata.deletion_timestamp is not None or self.status.phase != "Running" or not self.status.pod_ip:
+            return False
+        ready = self.condition("Ready")
+        return ready is not None and ready.status == "True"
+
+
+class Requirement(_Object, frozen=True, kw_only=True):
+    """One of `matchExpressions`."""
+
+    key: str
+    operator: str
+    values: tuple[str, ...] = ()
+
+
+class LabelSelector(_Object, frozen=True, kw_only=True):
+    match_labels: dict[str, str] = {}
+    match_expressions: tuple[Requirement, ...] = ()
+
+
+class ContainerPort(_Object, frozen=True, kw_only=True):
+    container_port: int
+
+
+class Container(_Object, frozen=True, kw_only=True):
+    ports: tuple[ContainerPort, ...] = ()
+
+
+class PodSpec(_Object, frozen=True, kw_only=True):
+    containers: tuple[Container, ...] = ()
+
+
+class PodTemplate(_Object, frozen=True, kw_only=True):
+    spec: PodSpec = PodSpec()
+
+
+class WorkloadSpec(_Object, frozen=True, kw_only=True):
+    replicas: int = 1
+    selector: LabelSelector = LabelSelector()
+    template: PodTemplate = PodTemplate()
+
+
+class WorkloadStatus(_Object, frozen=True, kw_only=True):
+    conditions: tuple[Condition, ...] = ()
+
+
+class Workload(_Object, frozen=True, kw_only=True):
+    """A Deployment or a StatefulSet: it does not say which."""
+
+    metadata: Metadata
+    spec: WorkloadSpec = WorkloadSpec()
+    status: WorkloadStatus = WorkloadStatus()
+
+    @property
+    def first_port(self) -> int | None:
+        """The first port of the first container that has one."""
+        ports = (port.container_port for container in self.spec.template.spec.containers for port in container.ports)
+        return next(ports, None)
+
+
+class Scaled(_Object, frozen=True, kw_only=True):
+    """What an autoscaler scales, in its own namespace."""
+
+    kind: str
+    name: str
+
+
+class AutoscalerSpec(_Object, frozen=True, kw_only=True):
+    scale_target_ref: Scaled
+
+
+class Autoscaler(_Object, frozen=True, kw_only=True):
+    """A HorizontalPodAutoscaler of autoscaling/v1."""
+
+    metadata: Metadata
+    spec: AutoscalerSpec
+
+
+class BadKeys(ValueError):
+    """A Secret does not hold two keys; the message says which one is wrong, and never quotes it."""
+
+
+class _KeysData(_Object, frozen=True, kw_only=True):
+    primary_key: bytes | None = None
+    secondary_key: bytes | None = None
+
+    def __repr__(self) -> str:
+        return "…"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return []
+
+
+class KeysSecret(_Object, frozen=True, kw_only=True):
+    """A Secret of type `KEYS_TYPE`. To be let go as soon as its hashes are taken: it holds the keys themselves."""
+
+    metadata: Metadata
+    data: _KeysData = _KeysData()
+
+    def __repr__(self) -> str:
+        return f"KeysSecret({self.metadata.key})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("key", self.metadata.key)]
+
+    def hashes(self) -> KeyHashes:
+        """Raises BadKeys."""
+        found = []
+        for name, key in (("primaryKey", self.data.primary_key), ("secondaryKey", self.data.secondary_key)):
+            if key is None:
+                self._complain(f"has no {name}")
+            if not _KEY.fullmatch(key):
+                rule = "must be 16 to 256 printable ASCII characters without spaces, before base64"
+                self._complain(f"has a {name} of {len(key)} bytes, but it {rule}")
+            found.append(key.decode())
+        return hashed(*found)
+
+    def _complain(self, what: str) -> NoReturn:
+        raise BadKeys(f"Secret {self.metadata.name} in namespace {self.metadata.namespace} {what}")
+
+
+class EndpointObject(_Object, frozen=True, kw_only=True):
+    """An InferenceEndpoint. What it declares router.core.declare reads, which has words for every problem."""
+
+    metadata: Metadata
+    spec: Any = None
+    status: Any = None

@@ -1,0 +1,72 @@
+"""options.py: options that several commands have, and what they mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from router.options import as_json, cluster_settings, in_cluster, option, state_dir
+from router.platforms import ClusterSettings
+
+seen: dict[str, Any] = {}
+
+
+@click.command()
+@option("--platform", default="kubernetes")
+@in_cluster
+@state_dir("Where things are.")
+@as_json
+def command(platform: str, namespaces: tuple[str, ...], namespace: str | None, adopt_v1: bool, **rest: Any) -> None:
+    seen.update(rest, cluster=cluster_settings(platform, namespaces, namespace, adopt_v1))
+
+
+def run(*words: str, **env: str) -> Result:
+    seen.clear()
+    return CliRunner().invoke(command, words, env=env, catch_exceptions=False)
+
+
+def test_where_nothing_is_said_all_of_the_cluster_is_looked_at() -> None:
+    assert run().exit_code == 0
+    assert seen == {"cluster": ClusterSettings(), "state_dir": Path(".scoregate"), "as_json": False}
+
+
+@pytest.mark.parametrize("way", ["flags", "environment"])
+def test_what_is_looked_at_in_a_cluster(way: str) -> None:
+    flags = ("--namespaces", "models, other,models", "--namespace", "home", "--no-adopt-v1")
+    environment = {
+        "SCOREGATE_NAMESPACES": "models, other,models",
+        "SCOREGATE_NAMESPACE": "home",
+        "SCOREGATE_ADOPT_V1": "false",
+    }
+    result = run(*flags) if way == "flags" else run(**environment)
+    assert result.exit_code == 0, result.output
+    assert seen["cluster"] == ClusterSettings(namespaces=("models", "other"), home="home", adopt_v1=False)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--namespaces", "Models"),
+        ("--namespaces", "a,-b"),
+        ("--namespaces", "a_b"),
+        ("--namespaces", "a" * 64),
+        ("--namespace", "a.b"),
+        ("--namespace", "a\n"),
+    ],
+)
+def test_what_is_no_namespace_is_a_usage_error(words: tuple[str, str]) -> None:
+    result = run(*words)
+    assert result.exit_code == 2
+    assert f"Invalid value for '{words[0]}'" in result.output
+    assert "is not the name of a namespace" in result.output
+
+
+@pytest.mark.parametrize("words", [("--namespaces", "a"), ("--namespace", "a"), ("--no-adopt-v1",)])
+def test_options_of_a_cluster_say_nothing_elsewhere(words: tuple[str, ...]) -> None:
+    result = run("--platform", "local", *words)
+    assert result.exit_code == 2
+    assert f"{words[0]} is for --platform kubernetes; the platform is local." in result.output
