@@ -14,9 +14,9 @@ import pytest
 from router.core.declaration import Declaration
 from router.core.shape import problems_of
 from router.platforms.kubernetes.api import Api, ApiError
-from router.platforms.kubernetes.conditions import Condition
+from router.platforms.kubernetes.leading.conditions import Condition
+from router.platforms.kubernetes.leading.status import DeploymentStatus, EndpointStatus
 from router.platforms.kubernetes.schema import API_VERSION, PLURAL
-from router.platforms.kubernetes.status import DeploymentStatus, EndpointStatus
 from tests.deploy.shipped import DEFINITION
 from tests.kubernetes.cluster import Cluster
 from tests.platforms.kubernetes.edges import EDGES, PATHS, as_stored, with_value

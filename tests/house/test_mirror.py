@@ -17,6 +17,14 @@ ELSEWHERE = {
     "router/platforms/local/guard.py": ("tests/test_up.py", "seen only when its parent is killed: nothing survives"),
     "router/platforms/local/ports.py": ("tests/platforms/test_replica.py", "a replica is started with a port of these"),
     "router/platforms/local/race.py": ("tests/platforms/test_keeper.py", "the keeper's one way to wait"),
+    "router/platforms/kubernetes/leading/__init__.py": (
+        "tests/platforms/kubernetes",
+        "says what is in the folder",
+    ),
+    "router/platforms/kubernetes/picture/__init__.py": (
+        "tests/platforms/kubernetes",
+        "says what is in the folder",
+    ),
     "router/clients.py": ("tests/wire", "what all connections share: limits, idle ones, the end of a drain"),
     "router/protocol.py": ("tests/wire", "what bytes mean is shown on raw sockets"),
     "router/exchange.py": ("tests/wire", "one request of a connection: shown on raw sockets with it"),

@@ -23,10 +23,10 @@ from router.platforms import UP_TO_DATE, ClusterSettings, PlatformError, Standin
 from router.platforms.kubernetes.api import Api
 from router.platforms.kubernetes.cluster import Cluster
 from router.platforms.kubernetes.following import Collection, Following
-from router.platforms.kubernetes.leader import Leader
+from router.platforms.kubernetes.leading.leader import Leader
+from router.platforms.kubernetes.leading.reporting import Reporter
+from router.platforms.kubernetes.leading.scaling import order_leaving, scale
 from router.platforms.kubernetes.objects import KEYS_TYPE, Autoscaler, EndpointObject, KeysSecret, Pod, Workload
-from router.platforms.kubernetes.reporting import Reporter
-from router.platforms.kubernetes.scaling import order_leaving, scale
 
 LEASE = "scoregate-autoscaler"
 ROUTERS = "app.kubernetes.io/name=scoregate,app.kubernetes.io/component=router"

@@ -17,13 +17,13 @@ from msgspec.structs import replace
 from router.core.model import Deployment, Endpoint, Instance, Pods, PodsKind, Replica, Snapshot, Trouble
 from router.core.rules import API_VERSION, KIND
 from router.platforms import ClusterSettings
-from router.platforms.kubernetes.adoption import Adoption
-from router.platforms.kubernetes.claims import Claim, Claims, kept
-from router.platforms.kubernetes.index import Index
-from router.platforms.kubernetes.keyring import Keyring, KeysState, secret_of
-from router.platforms.kubernetes.members import Member, Membership
 from router.platforms.kubernetes.objects import Autoscaler, EndpointObject, KeysSecret, Pod, Workload
-from router.platforms.kubernetes.workloads import Facts, WorkloadId, Workloads, pods_of
+from router.platforms.kubernetes.picture.adoption import Adoption
+from router.platforms.kubernetes.picture.claims import Claim, Claims, kept
+from router.platforms.kubernetes.picture.index import Index
+from router.platforms.kubernetes.picture.keyring import Keyring, KeysState, secret_of
+from router.platforms.kubernetes.picture.members import Member, Membership
+from router.platforms.kubernetes.picture.workloads import Facts, WorkloadId, Workloads, pods_of
 
 
 class Account(Struct, frozen=True, kw_only=True):

@@ -21,7 +21,7 @@ from router.core.declaration import DeclaredDeployment, DeclaredScale, Metadata,
 from router.core.model import RequestSettings
 from router.core.rules import API_VERSION, KIND, Rule, qualified, rule_of
 from router.platforms.kubernetes.descriptions import description_of
-from router.platforms.kubernetes.status import EndpointStatus
+from router.platforms.kubernetes.leading.status import EndpointStatus
 
 Schema = dict[str, Any]
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
-from router.platforms.kubernetes.elector import Ask, Elector, Lease
+from router.platforms.kubernetes.leading.elector import Ask, Elector, Lease
 
 ALL = frozenset(range(1, 6))
 REQUEST_S = 1.5

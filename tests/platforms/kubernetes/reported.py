@@ -18,8 +18,8 @@ from msgspec.structs import replace
 from router.core.model import Deployment, Endpoint, KeyHashes, Pods, Replica, ScaleSettings, Snapshot, Trouble
 from router.platforms.kubernetes.api import ApiError
 from router.platforms.kubernetes.cluster import Account, KeysWanted
-from router.platforms.kubernetes.conditions import Condition, Count
-from router.platforms.kubernetes.reporting import Reporter
+from router.platforms.kubernetes.leading.conditions import Condition, Count
+from router.platforms.kubernetes.leading.reporting import Reporter
 
 NOON = datetime(2026, 7, 1, 12, 0, 0, tzinfo=UTC)
 LATER = datetime(2026, 7, 1, 12, 5, 0, tzinfo=UTC)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from router.core.model import Deployment, Endpoint, Pods, RequestSettings, ScaleSettings
-from router.platforms.kubernetes.adoption import SCALE_ANNOTATION, Adoption, v1_name
 from router.platforms.kubernetes.objects import Workload
+from router.platforms.kubernetes.picture.adoption import SCALE_ANNOTATION, Adoption, v1_name
 from tests.platforms.kubernetes.nouns import a_v1_workload, a_workload
 
 

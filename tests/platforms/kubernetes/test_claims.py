@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from router.core.model import Pods, ScaleSettings
-from router.platforms.kubernetes.claims import Claim, Claims, kept
 from router.platforms.kubernetes.objects import EndpointObject
+from router.platforms.kubernetes.picture.claims import Claim, Claims, kept
 from tests.platforms.kubernetes.nouns import a_deployment, a_resource
 
 WRONG: dict[str, Any] = {"name": "blue", "workload": {"kind": "Deployment"}}

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from router.platforms.kubernetes.cluster import Account
-from router.platforms.kubernetes.conditions import (
+from router.platforms.kubernetes.leading.conditions import (
     MOST_CHARACTERS,
     Condition,
     ConditionType,

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 
-from router.platforms.kubernetes.elector import DEADLINE_S, LEASE_S, RENEW_S, RETRY_S, Ask, Elector, Lease, LeaseSpec
+from router.platforms.kubernetes.leading import elector as subject
+from router.platforms.kubernetes.leading.elector import Ask, Elector, Lease, LeaseSpec
 from tests.platforms.kubernetes.election import FAST_AND_SLOW, SCENARIOS, Fault, World, clocks, schedules, seeds
 
 NOON = datetime(2026, 11, 21, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -30,14 +31,14 @@ def test_the_invariants_hold_where_they_are_tried_hardest(scenario: str) -> None
 def test_a_lease_that_is_there_is_taken_over_within_ten_seconds_of_a_kill(seed: int) -> None:
     world = World([Fault(20.0, "kill", 60.0)], [1.0, 1.0], seed)
     world.run()
-    assert LEASE_S - RENEW_S < world.hand_over_s(20.0) < LEASE_S + 2.0
+    assert subject.LEASE_S - subject.RENEW_S < world.hand_over_s(20.0) < subject.LEASE_S + 2.0
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_who_leaves_lets_another_lead_at_its_next_look(seed: int) -> None:
     world = World([Fault(20.0, "leave", 60.0)], [1.0, 1.0], seed)
     world.run()
-    assert world.hand_over_s(20.0) < RENEW_S + 0.2
+    assert world.hand_over_s(20.0) < subject.RENEW_S + 0.2
 
 
 def test_a_leader_goes_on_for_as_long_as_nothing_happens() -> None:
@@ -139,7 +140,7 @@ def test_who_makes_the_lease_leads_only_after_any_leader_by_a_deleted_one_must_h
     ask = elector.ask(0.0, NOON)
     assert ask.method == "POST"
     elector.told(stored(1, written(ask)), 0.2)
-    assert elector.turns_at(0.2) == 0.2 + LEASE_S
+    assert elector.turns_at(0.2) == 0.2 + subject.LEASE_S
     for version, now in enumerate((1.5, 3.0, 4.5, 6.0), 2):
         assert not elector.leads(now)
         elector.told(stored(version, written(renewal(elector, now))), now)
@@ -150,14 +151,14 @@ def test_who_leaves_before_it_may_lead_spares_nobody_the_wait() -> None:
     elector = an_elector_that_found_none()
     elector.told(stored(1, written(elector.ask(0.0, NOON))), 0.2)
     elector.leave(1.0)
-    assert written(elector.ask(1.0, NOON)).lease_duration_seconds == LEASE_S
+    assert written(elector.ask(1.0, NOON)).lease_duration_seconds == subject.LEASE_S
 
 
 def test_the_lead_counts_from_before_the_renewal_was_sent() -> None:
     elector = leading(at=10.0)
-    assert elector.leads(10.0 + DEADLINE_S - 0.001)
-    assert not elector.leads(10.0 + DEADLINE_S)
-    assert elector.turns_at(11.0) == 10.0 + DEADLINE_S
+    assert elector.leads(10.0 + subject.DEADLINE_S - 0.001)
+    assert not elector.leads(10.0 + subject.DEADLINE_S)
+    assert elector.turns_at(11.0) == 10.0 + subject.DEADLINE_S
     assert elector.turns_at(14.0) is None
 
 
@@ -189,7 +190,7 @@ def test_who_waits_looks_now_and_then_and_takes_over_at_the_very_end_of_the_leas
         now = elector.due_s
         assert elector.ask(now, NOON) == Ask("GET")
         elector.told(held_by("other"), now)
-    assert elector.due_s == 0.1 + LEASE_S
+    assert elector.due_s == 0.1 + subject.LEASE_S
     assert elector.ask(elector.due_s - 0.01, NOON).method == "GET"
     elector.told(held_by("other"), elector.due_s - 0.01)
     ask = renewal(elector, elector.due_s)
@@ -199,7 +200,7 @@ def test_who_waits_looks_now_and_then_and_takes_over_at_the_very_end_of_the_leas
 
 @pytest.mark.parametrize(
     ("duration_s", "wait_s"),
-    [(None, LEASE_S), (3, LEASE_S), (15, 15)],
+    [(None, subject.LEASE_S), (3, subject.LEASE_S), (15, 15)],
     ids=["none said", "a shorter one", "a longer one"],
 )
 def test_the_wait_is_as_long_as_the_record_says_and_never_shorter_than_ours(
@@ -235,11 +236,11 @@ def test_a_lost_answer_is_read_again_and_counts_from_its_own_sending() -> None:
     elector = leading()
     lost = renewal(elector, 1.5)
     elector.failed(3.0)
-    assert elector.due_s == 3.0 + RETRY_S
+    assert elector.due_s == 3.0 + subject.RETRY_S
     assert elector.ask(3.1, NOON) == Ask("GET")
     elector.told(stored(9, written(lost)), 3.2)
-    assert elector.leads(1.5 + DEADLINE_S - 0.01)
-    assert not elector.leads(1.5 + DEADLINE_S)
+    assert elector.leads(1.5 + subject.DEADLINE_S - 0.01)
+    assert not elector.leads(1.5 + subject.DEADLINE_S)
 
 
 def test_of_several_lost_writes_the_one_that_made_the_record_counts() -> None:
@@ -269,7 +270,7 @@ def test_a_record_of_ours_that_somebody_relabelled_renews_nothing() -> None:
     elector.ask(3.2, NOON)
     elector.told(stored(9, written_by(elector), labels={"a": "b"}), 3.3)
     assert elector.leads(3.3)
-    assert not elector.leads(DEADLINE_S)
+    assert not elector.leads(subject.DEADLINE_S)
     ask = renewal(elector, 3.3)
     assert ask.lease is not None
     assert ask.lease.metadata["labels"] == {"a": "b"}
@@ -309,10 +310,10 @@ def test_failures_are_asked_about_less_and_less_often_but_as_often_as_a_renewal(
         elector.ask(100.0, NOON)
         elector.failed(100.0)
         delays.append(round(elector.due_s - 100.0, 3))
-    assert delays == [0.1, 0.2, 0.4, 0.8, RENEW_S, RENEW_S]
+    assert delays == [0.1, 0.2, 0.4, 0.8, subject.RENEW_S, subject.RENEW_S]
     elector.told(held_by("other", version=9), 100.0)
     elector.failed(100.0, retry_after_s=30.0)
-    assert elector.due_s == 100.0 + RENEW_S
+    assert elector.due_s == 100.0 + subject.RENEW_S
 
 
 def test_reads_that_succeed_do_not_hide_that_the_write_fails_each_time() -> None:
@@ -324,14 +325,14 @@ def test_reads_that_succeed_do_not_hide_that_the_write_fails_each_time() -> None
         delays.append(round(elector.due_s - 100.0, 3))
         elector.ask(100.0, NOON)
         elector.told(stored(8, written_by(elector)), 100.0)
-    assert delays == [0.1, 0.2, 0.4, 0.8, RENEW_S]
+    assert delays == [0.1, 0.2, 0.4, 0.8, subject.RENEW_S]
 
 
 def test_chance_shortens_what_is_waited_by_a_fifth_at_most() -> None:
     elector = Elector("models", "autoscaler", "me", lambda: 0.99999)
     elector.ask(0.0, NOON)
     elector.told(held_by("other"), 0.0)
-    assert elector.due_s == pytest.approx(0.8 * RENEW_S, abs=0.001)
+    assert elector.due_s == pytest.approx(0.8 * subject.RENEW_S, abs=0.001)
 
 
 def test_who_leaves_says_so_and_has_left_once_it_was_heard() -> None:
@@ -384,7 +385,7 @@ def test_a_leader_whose_lease_was_deleted_leads_until_its_time_is_over_and_asks_
     elector.failed(1.6)
     elector.ask(1.7, NOON)
     elector.absent(1.8)
-    assert (elector.leads(1.8), elector.leads(DEADLINE_S)) == (True, False)
+    assert (elector.leads(1.8), elector.leads(subject.DEADLINE_S)) == (True, False)
     assert elector.ask(1.8, NOON).method == "POST"
 
 

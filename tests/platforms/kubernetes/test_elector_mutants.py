@@ -10,7 +10,7 @@ from datetime import datetime
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from router.platforms.kubernetes.elector import LEASE_S, RENEW_S, Ask, Elector, Lease, LeaseSpec
+from router.platforms.kubernetes.leading.elector import LEASE_S, RENEW_S, Ask, Elector, Lease, LeaseSpec
 from tests.platforms.kubernetes.election import (
     ALL,
     CUT_OFF,

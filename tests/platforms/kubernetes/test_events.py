@@ -9,8 +9,8 @@ from datetime import datetime
 
 import pytest
 
-from router.platforms.kubernetes.events import MOST_WAITING, EventWriter, calendar_now
-from router.platforms.kubernetes.status import Event
+from router.platforms.kubernetes.leading.events import MOST_WAITING, EventWriter, calendar_now
+from router.platforms.kubernetes.leading.status import Event
 from tests.platforms.kubernetes.reported import StubApi, account, as_written, refused
 from tests.virtual_time import on_virtual_time
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from router.platforms.kubernetes.index import Index
+from router.platforms.kubernetes.picture.index import Index
 
 
 def test_names_come_and_go_and_leave_nothing_behind() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from router.core.auth import hashed
 from router.core.model import AuthMode, Endpoint
-from router.platforms.kubernetes.keyring import Keyring, secret_of
+from router.platforms.kubernetes.picture.keyring import Keyring, secret_of
 from tests.platforms.kubernetes.nouns import PRIMARY, SECONDARY, a_secret
 
 HASHES = hashed(PRIMARY, SECONDARY)

@@ -15,7 +15,13 @@ import pytest
 from router.platforms import PlatformError
 from router.platforms.kubernetes.api import Api, ApiError
 from router.platforms.kubernetes.cluster import KeysWanted, Owner
-from router.platforms.kubernetes.keys_secrets import AT_ONCE, LONGEST_PAUSE_S, KeysMaker, SecretTaken, create_keys
+from router.platforms.kubernetes.leading.keys_secrets import (
+    AT_ONCE,
+    LONGEST_PAUSE_S,
+    KeysMaker,
+    SecretTaken,
+    create_keys,
+)
 from router.platforms.kubernetes.objects import KeysSecret
 from tests.kubernetes.fake import FakeApiServer
 from tests.platforms.kubernetes.reported import Answers, Call, StubApi, as_written, refused

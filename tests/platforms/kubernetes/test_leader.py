@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from router.platforms.kubernetes.api import Api, ApiError
-from router.platforms.kubernetes.elector import DEADLINE_S, LEASE_S, RENEW_S, Ask, Lease, LeaseSpec
-from router.platforms.kubernetes.leader import REQUEST_WITHIN_S, Leader
+from router.platforms.kubernetes.leading.elector import DEADLINE_S, LEASE_S, RENEW_S, Ask, Lease, LeaseSpec
+from router.platforms.kubernetes.leading.leader import REQUEST_WITHIN_S, Leader
 from tests.kubernetes.fake import FakeApiServer
 from tests.platforms.kubernetes.election import ApiServer
 from tests.virtual_time import now, on_virtual_time, settle

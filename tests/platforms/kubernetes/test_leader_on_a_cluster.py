@@ -15,8 +15,8 @@ import pytest
 
 import router
 from router.platforms.kubernetes.api import Api
-from router.platforms.kubernetes.elector import LEASE_S, RENEW_S
-from router.platforms.kubernetes.leader import Leader
+from router.platforms.kubernetes.leading.elector import LEASE_S, RENEW_S
+from router.platforms.kubernetes.leading.leader import Leader
 from tests.kubernetes.cluster import Cluster
 from tests.platforms.kubernetes.accounts import account_with
 
@@ -109,7 +109,7 @@ async def test_get_create_and_update_are_all_the_rights_it_takes_and_a_missing_o
 ALONE = """
 import asyncio, sys
 from router.platforms.kubernetes.api import Api
-from router.platforms.kubernetes.leader import Leader
+from router.platforms.kubernetes.leading.leader import Leader
 
 async def run():
     async with await Api.open() as api:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from router.core.model import Replica, Trouble
-from router.platforms.kubernetes.members import CANT_START, Membership
 from router.platforms.kubernetes.objects import LabelSelector
+from router.platforms.kubernetes.picture.members import CANT_START, Membership
 from tests.platforms.kubernetes.nouns import a_pod, running, unschedulable, waiting
 
 KEY = "iris/blue"

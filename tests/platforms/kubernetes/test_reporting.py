@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from router.core.model import Snapshot
 from router.platforms.kubernetes.cluster import Account, KeysWanted
-from router.platforms.kubernetes.reporting import AGAIN_S, AT_ONCE, LONGEST_PAUSE_S
+from router.platforms.kubernetes.leading.reporting import AGAIN_S, AT_ONCE, LONGEST_PAUSE_S
 from tests.platforms.kubernetes.reported import (
     NOON,
     Call,
@@ -295,7 +295,9 @@ async def test_the_next_leader_does_not_repeat_an_event() -> None:
 async def test_a_condition_keeps_the_time_when_it_turned_while_it_cannot_be_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("router.platforms.kubernetes.reporting.calendar_now", lambda: NOON + timedelta(seconds=now()))
+    monkeypatch.setattr(
+        "router.platforms.kubernetes.leading.reporting.calendar_now", lambda: NOON + timedelta(seconds=now())
+    )
     api, cluster = StubApi(lambda _: refused(0)), StubCluster(account())
     async with reporting(api, cluster):
         for number in range(100):

@@ -11,7 +11,7 @@ import pytest
 from router.core.model import Pods
 from router.platforms import PlatformError
 from router.platforms.kubernetes.api import Api, ApiError
-from router.platforms.kubernetes.scaling import COST, FIRST_COST, LEAVE_ORDER, TRIES, order_leaving, scale
+from router.platforms.kubernetes.leading.scaling import COST, FIRST_COST, LEAVE_ORDER, TRIES, order_leaving, scale
 from tests.kubernetes.fake import FakeApiServer
 
 BLUE = Pods(namespace="models", kind="Deployment", name="iris-blue")
@@ -289,7 +289,7 @@ async def test_one_that_is_gone_is_no_error_and_another_failure_stops_nothing(
 async def test_an_api_server_that_is_slow_does_not_hold_up_the_scale_down(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("router.platforms.kubernetes.scaling.ORDER_WITHIN_S", 0.05)
+    monkeypatch.setattr("router.platforms.kubernetes.leading.scaling.ORDER_WITHIN_S", 0.05)
     api = PatchedApi(each_s=60.0)
     await order_leaving(cast(Api, api), BLUE, [Pod("a")], ["a"], 1, leads=leads)
     assert "is not said to all within 0.05 s" in caplog.text

@@ -13,7 +13,7 @@ import pytest
 from router.core.model import Pods
 from router.platforms import PlatformError
 from router.platforms.kubernetes.api import Api
-from router.platforms.kubernetes.scaling import COST, FIRST_COST, order_leaving, scale
+from router.platforms.kubernetes.leading.scaling import COST, FIRST_COST, order_leaving, scale
 from tests.kubernetes.cluster import Cluster
 from tests.platforms.kubernetes.accounts import account_with
 

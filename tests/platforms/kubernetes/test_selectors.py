@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.platforms.kubernetes.objects import LabelSelector
-from router.platforms.kubernetes.selectors import Selection, matches
+from router.platforms.kubernetes.picture.selectors import Selection, matches
 from tests.platforms.kubernetes.nouns import decoded
 
 LABELS = {"app": "iris", "tier": "gold"}

@@ -9,8 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from router.core.model import Snapshot
-from router.platforms.kubernetes.conditions import Count
-from router.platforms.kubernetes.status import (
+from router.platforms.kubernetes.leading.conditions import Count
+from router.platforms.kubernetes.leading.status import (
     EndpointStatus,
     Event,
     counted,

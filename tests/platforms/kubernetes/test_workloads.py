@@ -8,7 +8,7 @@ import pytest
 
 from router.core.model import Deployment, Pods, ScaleSettings, Trouble
 from router.platforms.kubernetes.objects import LabelSelector
-from router.platforms.kubernetes.workloads import Workloads, workload_id
+from router.platforms.kubernetes.picture.workloads import Workloads, workload_id
 from tests.platforms.kubernetes.nouns import a_workload, an_autoscaler
 
 IRIS = Pods(namespace="models", kind="Deployment", name="iris")

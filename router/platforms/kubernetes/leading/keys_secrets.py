@@ -20,7 +20,7 @@ from msgspec import Struct
 from router.platforms import PlatformError
 from router.platforms.kubernetes.api import Api, ApiError
 from router.platforms.kubernetes.cluster import KeysWanted
-from router.platforms.kubernetes.conditions import KeysFault
+from router.platforms.kubernetes.leading.conditions import KeysFault
 from router.platforms.kubernetes.objects import KEYS_TYPE
 
 LOOK_S = 0.5

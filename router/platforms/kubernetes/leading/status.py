@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from router.core.model import Deployment, Snapshot, Trouble
 from router.platforms.kubernetes.cluster import Account
-from router.platforms.kubernetes.conditions import NO_COUNT, Condition, Count, KeysFault, conditions_of, is_bad
+from router.platforms.kubernetes.leading.conditions import NO_COUNT, Condition, Count, KeysFault, conditions_of, is_bad
 
 POINTS = 5
 """A change of a utilization by fewer percentage points is not worth a write; a fall to 0 always is."""

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from router.core.model import Replica, Trouble
 from router.platforms.kubernetes.objects import ContainerStatus, LabelSelector, Pod, shortened
-from router.platforms.kubernetes.selectors import Selection
+from router.platforms.kubernetes.picture.selectors import Selection
 
 FINISHED = ("Succeeded", "Failed")
 CANT_START = frozenset(

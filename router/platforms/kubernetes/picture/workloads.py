@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from router.core.model import Deployment, Pods, PodsKind, Trouble
-from router.platforms.kubernetes.index import Index
 from router.platforms.kubernetes.objects import Autoscaler, LabelSelector, Workload, shortened
+from router.platforms.kubernetes.picture.index import Index
 
 WorkloadId = tuple[str, str]
 """Kind, and namespace/name."""

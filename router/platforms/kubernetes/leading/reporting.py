@@ -25,11 +25,19 @@ from msgspec import Struct
 from router.core.model import Snapshot
 from router.platforms.kubernetes.api import Api, ApiError
 from router.platforms.kubernetes.cluster import Account, Cluster
-from router.platforms.kubernetes.conditions import Count
-from router.platforms.kubernetes.events import AT_ONCE as EVENTS_AT_ONCE
-from router.platforms.kubernetes.events import EventWriter, calendar_now
-from router.platforms.kubernetes.keys_secrets import KeysMaker
-from router.platforms.kubernetes.status import EndpointStatus, News, counted, events_of, news, read_status, status_of
+from router.platforms.kubernetes.leading.conditions import Count
+from router.platforms.kubernetes.leading.events import AT_ONCE as EVENTS_AT_ONCE
+from router.platforms.kubernetes.leading.events import EventWriter, calendar_now
+from router.platforms.kubernetes.leading.keys_secrets import KeysMaker
+from router.platforms.kubernetes.leading.status import (
+    EndpointStatus,
+    News,
+    counted,
+    events_of,
+    news,
+    read_status,
+    status_of,
+)
 from router.platforms.local.race import first
 
 LOOK_S = 0.5

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from router.platforms.kubernetes.api import Api, ApiError
-from router.platforms.kubernetes.elector import LEASE_S, Ask, Elector, Lease
+from router.platforms.kubernetes.leading.elector import LEASE_S, Ask, Elector, Lease
 
 REQUEST_WITHIN_S = 1.5
 RELEASE_WITHIN_S = 1.5

@@ -18,7 +18,7 @@ from router.core.declare import DeclarationError, declared_resource
 from router.core.model import Endpoint
 from router.core.rules import API_VERSION, KIND
 from router.platforms.kubernetes.objects import EndpointObject
-from router.platforms.kubernetes.workloads import WorkloadId, workload_id
+from router.platforms.kubernetes.picture.workloads import WorkloadId, workload_id
 
 
 class Claim(Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from router.core.rules import API_VERSION, KIND
 from router.platforms.kubernetes.api import Api, ApiError
 from router.platforms.kubernetes.cluster import Account
-from router.platforms.kubernetes.status import Event
+from router.platforms.kubernetes.leading.status import Event
 
 AT_ONCE = 2
 MOST_WAITING = 1_000

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Set
 from typing import NamedTuple
 
-from router.platforms.kubernetes.index import Index
 from router.platforms.kubernetes.objects import LabelSelector, Requirement
+from router.platforms.kubernetes.picture.index import Index
 
 _Pair = tuple[str, str, str]
 """Namespace, label, value. Without label and value: everything of the namespace."""
