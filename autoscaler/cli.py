@@ -20,9 +20,7 @@ from typing import Any
 import click
 import msgspec
 from rich.console import Console
-from rich.measure import Measurement
 from rich.progress import Progress
-from rich.table import Table
 
 from autoscaler.chart import FORMATS, ChartError, Series, draw_timeline
 from autoscaler.feed import Feed
@@ -39,6 +37,7 @@ from router.options import as_json as json_option
 from router.options import cluster_settings, in_cluster, option, state_dir
 from router.platforms import ClusterSettings, PlatformError, open_platform
 from router.platforms.local.race import first
+from router.tables import print_table
 
 _RECORDED = "recorded"
 _LONGEST_S = 10**9
@@ -139,7 +138,7 @@ def explain(deployment: str, last: int, state_dir: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"deployment": key, "decisions": msgspec.to_builtins(list(decisions))}, indent=2))
     else:
-        _print(decisions_table(key, decisions))
+        print_table(decisions_table(key, decisions))
 
 
 def _chart_file(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
@@ -187,7 +186,7 @@ def replay(
     if as_json:
         click.echo(json.dumps({name: each._asdict() for name, each in summaries.items()}, indent=2))
     else:
-        _print(summaries_table(terms.deployment, summaries))
+        print_table(summaries_table(terms.deployment, summaries))
         click.echo(f"\n{_caption(settings, start_s, cold_start is None)}")
     if chart is not None:
         click.echo(f"Drawn: {chart}", err=True)
@@ -250,13 +249,3 @@ def _series(runs: dict[str, list[Point]]) -> list[Series]:
         for name, points in runs.items()
     )
     return [demand, *replicas]
-
-
-def _print(table: Table) -> None:
-    """On a terminal within its width, as long as no figure is cut; else as wide as it is: a pipe takes all."""
-    console = Console()
-    size = Measurement.get(console, console.options.update(max_width=10_000), table)
-    wanted = size.minimum if console.is_terminal else size.maximum
-    if wanted > console.width:
-        console = Console(width=wanted)
-    console.print(table)

@@ -69,7 +69,7 @@ class Guards:
         return min(wanted, most), f"no more than the present {most} while they can't run: {seen.trouble.reason}"
 
     def _in_steps(self, wanted: int, seen: Observation) -> tuple[int, str]:
-        busy = -(-seen.in_flight // self._concurrency)
+        busy = min(seen.wished, -(-seen.in_flight // self._concurrency))  # others finish on replicas that leave
         half = seen.wished // LARGEST_LOSS
         most = max(seen.wished, 1) * LARGEST_GAIN
         if wanted > most:

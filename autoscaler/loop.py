@@ -22,6 +22,7 @@ from autoscaler.feed import Deliver
 from autoscaler.observation import Decision, Observation
 from autoscaler.records import Outcome
 from autoscaler.scaled import ScaledDeployment
+from autoscaler.share import NO_SHARE, shares
 from autoscaler.utilization import Utilization
 from router.core.model import Deployment, Instance, Load, Snapshot
 from router.platforms import Platform, PlatformError
@@ -123,11 +124,13 @@ class Autoscaler:
         declared = {d.key: d for e in snapshot.endpoints for d in e.deployments if d.scale is not None}
         for key in self._scaled.keys() - declared.keys():
             self._forget(key)
+        share = shares(snapshot)
+        instances = frozenset(instance.id for instance in snapshot.instances)
         for key, deployment in declared.items():
             if key not in self._scaled:
                 self._scaled[key] = ScaledDeployment(deployment)
             with self._going_on(key, "its snapshot"):
-                self._scaled[key].follow(deployment, snapshot, now)
+                self._scaled[key].follow(deployment, share.get(key, NO_SHARE), instances, now)
         intervals = [d.scale.polling_interval for d in declared.values() if d.scale is not None]
         self._utilization.follow(snapshot.instances)
         self._feed.follow(snapshot.instances, min([REPORT_EVERY_S, *intervals]))

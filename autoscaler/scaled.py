@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from autoscaler.laws import LAWS
 from autoscaler.observation import Decision, Law, Observation
 from autoscaler.observer import Observer
-from router.core.model import Deployment, Load, Snapshot, Trouble, TroubleKind
+from autoscaler.share import Share
+from router.core.model import Deployment, Load, Trouble
 
 LAW = "scoregate"
 """The one that decides live, of `LAWS`."""
@@ -19,8 +20,6 @@ REPORTS_VALID_S = 5.0
 """A router that has said nothing for so long is missing."""
 ASK_AGAIN_S = 5.0
 """So long a platform has to show what it was asked for; then it is asked again."""
-
-_GRAVEST: tuple[TroubleKind, ...] = ("conflict", "placement", "start")
 
 
 class ScaledDeployment:
@@ -40,28 +39,30 @@ class ScaledDeployment:
         self._asked: tuple[int, float] | None = None
         self._uids: list[str] = []
         self._loads: dict[str, Load] = {}
+        self._share: Share | None = None
+        self._instances: frozenset[str] = frozenset()
 
     @property
     def key(self) -> str:
         return self.noun.key
 
-    def follow(self, deployment: Deployment, snapshot: Snapshot, now: float) -> None:
-        """A law keeps what it remembers until the settings it was made of change."""
+    def follow(self, deployment: Deployment, share: Share, instances: frozenset[str], now: float) -> None:
+        """`instances`: ids of the routers there are. A law keeps what it remembers until the settings it was made of
+        change."""
         if (deployment.scale, _concurrency(deployment)) != (self.noun.scale, _concurrency(self.noun)):
             self._law = None
         self.noun = deployment
-        replicas = [replica for replica in snapshot.replicas if replica.deployment == self.key]
-        troubles = [trouble for trouble in snapshot.troubles if trouble.deployment == self.key]
-        troubles.sort(key=lambda trouble: _GRAVEST.index(trouble.kind))
-        gravest = troubles[0] if troubles else None
+        if (share, instances) == (self._share, self._instances):
+            return  # as for most at most times: a snapshot may have thousands of deployments
+        gravest = share.gravest
         self.conflict = gravest if gravest is not None and gravest.kind == "conflict" else None
-        self._uids = [replica.uid for replica in replicas if not replica.leaving]
-        self._wished = snapshot.wished.get(self.key, len(self._uids))
+        self._uids = [replica.uid for replica in share.replicas if not replica.leaving]
+        self._wished = len(self._uids) if share.wished is None else share.wished
         if self._asked is not None and self._asked[0] == self._wished:
             self._asked = None
-        known = {instance.id for instance in snapshot.instances}
-        self._loads = {instance: load for instance, load in self._loads.items() if instance in known}
-        self._observer.follow(replicas, snapshot.wished.get(self.key), known, gravest, now)
+        self._loads = {instance: load for instance, load in self._loads.items() if instance in instances}
+        self._observer.follow(share.replicas, share.wished, instances, gravest, now)
+        self._share, self._instances = share, instances
 
     def report(self, instance: str, load: Load, at_s: float) -> bool:
         """A router's word. True if there is more to do than at its last one: then a decision can't wait."""

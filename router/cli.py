@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import sys
+from collections.abc import Callable
 from dataclasses import MISSING, fields
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -21,7 +22,6 @@ import msgspec
 import uvloop
 import yaml
 from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 
 from router import __version__
@@ -31,10 +31,11 @@ from router.core.model import Endpoint, Load
 from router.options import Command, cluster_settings, in_cluster, option, state_dir
 from router.options import as_json as json_option
 from router.platforms import PLATFORMS, ClusterSettings, PlatformError, open_platform
-from router.platforms.endpoints_file import load_endpoints
+from router.platforms.endpoints_file import load_manifest
 from router.platforms.keys import Keys, KeyStore
 from router.platforms.local.state import StateDirectory
 from router.server import RouterServer
+from router.tables import print_table
 from router.up import up as run_up
 
 _ADDED = "scoregate.commands"
@@ -75,6 +76,18 @@ _state_dir = state_dir("Where keys, logs and what runs are kept.")
 _file = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 
 
+_TIMES_MS = {
+    "connect_timeout_ms": "Time for a connection to a replica; beyond it another replica, or 502.",
+    "replica_idle_ms": "Life of an idle connection to a replica.",
+    "drain_grace_ms": "After SIGTERM: how long new connections are still taken.",
+    "drain_timeout_ms": "After that: how long requests in flight may take; then they are cut.",
+}
+
+
+def _whole(setting: str, default: object, words: str) -> Callable[[Command], Command]:
+    return option("--" + setting.replace("_", "-"), type=int, default=default, help=words)
+
+
 def _serving(command: Command) -> Command:
     """The options of a router process."""
     defaults = {setting.name: setting.default for setting in fields(RouterConfig) if setting.default is not MISSING}
@@ -85,34 +98,25 @@ def _serving(command: Command) -> Command:
             "--admin-port",
             type=click.IntRange(0, 65535),
             default=defaults["admin_port"],
-            help="Internal port: health, metrics, load.",
+            help="Internal port: health, metrics, load; 0 picks one.",
         ),
         option("--admin-host", default=defaults["admin_host"], help="Address of the internal port."),
         _state_dir,
         option(
-            "--access-log", default=defaults["access_log"], help="JSON lines: `-` is standard output, `off`, or a file."
-        ),
-        option("--trusted-proxies", default="", help="Networks whose X-Forwarded-* and Forwarded are believed."),
-        option("--connect-timeout-ms", type=int, default=defaults["connect_timeout_ms"], help="To reach a replica."),
-        option(
-            "--replica-idle-ms",
-            type=int,
-            default=defaults["replica_idle_ms"],
-            help="Life of an idle replica connection.",
+            "--access-log",
+            default=defaults["access_log"],
+            metavar="FILE",
+            help="JSON lines: a file, `off`, or `-` for standard output (of `up`: access.log in the state directory).",
         ),
         option(
-            "--drain-grace-ms",
-            type=int,
-            default=defaults["drain_grace_ms"],
-            help="After SIGTERM, still taking connections.",
+            "--trusted-proxies",
+            default="",
+            show_default="none",
+            metavar="A,B",
+            help="Networks whose X-Forwarded-* and Forwarded are believed, as in 10.0.0.0/8.",
         ),
-        option(
-            "--drain-timeout-ms", type=int, default=defaults["drain_timeout_ms"], help="Then, for requests in flight."
-        ),
-        *(
-            option("--" + limit.name.replace("_", "-"), type=int, default=limit.default, help=limit.metadata["help"])
-            for limit in fields(Limits)
-        ),
+        *(_whole(name, defaults[name], words) for name, words in _TIMES_MS.items()),
+        *(_whole(limit.name, limit.default, limit.metadata["help"]) for limit in fields(Limits)),
     ]
     for each in reversed(options):
         command = each(command)
@@ -125,11 +129,12 @@ def main() -> None:
     """Scoregate routes scoring requests to the replicas of your models.
 
     \b
-    Start here:  scoregate up FILE        run models and router on this machine
-                 scoregate check FILE     is this endpoints file right?
-                 scoregate status         what runs, and how busy is it?
-                 scoregate explain NAME   why does a deployment have so many replicas?
-                 scoregate key show NAME  the keys of an endpoint
+    Start here:  scoregate up FILE              run models and router on this machine
+                 scoregate check FILE           is this endpoints file, or this manifest, right?
+                 scoregate status               what runs, and how busy is it?
+                 scoregate explain NAME         why does a deployment have so many replicas?
+                 scoregate key show NAME        the keys of an endpoint
+                 scoregate import azureml FILE  what azureml-fe was told, as endpoints for a cluster
     """
 
 
@@ -137,9 +142,9 @@ def main() -> None:
 @_file
 @_serving
 def up(file: Path, **options: Any) -> None:
-    """Run the endpoints in FILE on this machine: a supervisor, the replicas, the router, the autoscaler.
+    """Run the endpoints in FILE on this machine.
 
-    Ctrl-C stops all of it.
+    Starts a supervisor, the replicas, the router and the autoscaler; Ctrl-C stops all of it.
     """
     if options["access_log"] == "-":
         options["access_log"] = str(StateDirectory(options["state_dir"]).logs.with_name("access.log"))
@@ -159,7 +164,7 @@ def up(file: Path, **options: Any) -> None:
     default="local",
     help="Where endpoints and replicas come from.",
 )
-@option("--file", type=click.Path(path_type=Path, dir_okay=False), help="The endpoints file (static).")
+@option("--file", type=click.Path(path_type=Path, dir_okay=False), help="Static: the endpoints file.")
 @in_cluster
 @_serving
 def router(namespaces: tuple[str, ...], namespace: str | None, adopt_v1: bool, **options: Any) -> None:
@@ -194,8 +199,14 @@ def _config(**options: Any) -> RouterConfig:
 @_state_dir
 @json_option
 def check(file: Path, state_dir: Path, as_json: bool) -> None:
-    """Validate FILE and print the settings in effect, defaults filled in."""
-    endpoints = load_endpoints(file)
+    """Validate FILE and print the settings in effect.
+
+    FILE is an endpoints file, or a manifest for a cluster: whatever is no InferenceEndpoint in it is passed over.
+    Every default is filled in.
+    """
+    endpoints, others = load_manifest(file)
+    if others:
+        click.echo(f"Passed over: {', '.join(others)}.", err=True)
     settings = [effective_settings(endpoint) for endpoint in endpoints]
     if as_json:
         click.echo(json.dumps(settings, indent=2))
@@ -224,10 +235,16 @@ def _difference(running: tuple[Endpoint, ...], declared: tuple[Endpoint, ...]) -
 @_state_dir
 @json_option
 def status(state_dir: Path, as_json: bool) -> None:
-    """Show the endpoints, deployments and replicas that run, and how busy they are."""
+    """Show what runs on this machine, and how busy it is.
+
+    In a cluster, `kubectl get inferenceendpoints` does.
+    """
     place = StateDirectory(state_dir).read_router()
     if place is None:
-        raise PlatformError(f"No router has run in {state_dir}: start one with `scoregate up FILE`.")
+        raise PlatformError(
+            f"No router has run in {state_dir}: start one with `scoregate up FILE`. "
+            "In a cluster, `kubectl get inferenceendpoints` shows what runs."
+        )
     try:
         reply = httpx.get(f"{place.admin}/load", timeout=5.0, trust_env=False).raise_for_status()
     except httpx.HTTPError as error:
@@ -240,9 +257,7 @@ def status(state_dir: Path, as_json: bool) -> None:
         plain = {"scoring": place.public, "internal": place.admin, "deployments": msgspec.to_builtins(loads)}
         click.echo(json.dumps(plain, indent=2))
     else:
-        table = _status_table(loads)
-        width = Measurement.get(_console, _console.options.update(max_width=1_000), table).maximum
-        Console(width=max(width, _console.width)).print(table)  # names are never cut, also in a pipe
+        print_table(_status_table(loads))
 
 
 def _status_table(loads: list[Load]) -> Table:
@@ -262,7 +277,10 @@ def _status_table(loads: list[Load]) -> Table:
 
 @main.group()
 def key() -> None:
-    """Show or regenerate the keys of an endpoint."""
+    """Show or regenerate the keys of an endpoint.
+
+    Of one that runs on this machine: in a cluster they are in a Secret.
+    """
 
 
 @key.command()

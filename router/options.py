@@ -6,24 +6,23 @@ wherever it is.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from router.core.rules import NAMESPACE_RULE, is_namespace
 from router.platforms import ClusterSettings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 def option(*names: str, **settings: Any) -> Callable[[Command], Command]:
     """An option that `SCOREGATE_<NAME>` in the environment sets too."""
     first = names[0].partition("/")[0]
     variable = "SCOREGATE_" + first.removeprefix("--").replace("-", "_").upper()
-    return click.option(*names, envvar=variable, show_envvar=True, show_default=True, **settings)
+    return click.option(*names, envvar=variable, show_envvar=True, **{"show_default": True, **settings})
 
 
 def state_dir(help: str) -> Callable[[Command], Command]:
@@ -39,16 +38,18 @@ def in_cluster(command: Command) -> Command:
     options = [
         option(
             "--namespaces",
-            default="",
+            multiple=True,
             callback=_namespaces,
+            show_default="all",
             metavar="A,B",
-            help="Kubernetes: the namespaces whose endpoints are served; all when not given.",
+            help="Kubernetes: the namespaces whose endpoints are served.",
         ),
         option(
             "--namespace",
             callback=_namespace,
+            show_default="this process's own",
             metavar="NAME",
-            help="Kubernetes: where routers run and autoscalers elect; this process's own when not given.",
+            help="Kubernetes: the namespace where routers run, and autoscalers elect who leads.",
         ),
         option(
             "--adopt-v1/--no-adopt-v1",
@@ -72,9 +73,9 @@ def cluster_settings(
     return ClusterSettings(namespaces=namespaces, home=namespace, adopt_v1=adopt_v1)
 
 
-def _namespaces(_: click.Context, __: click.Parameter, given: str) -> tuple[str, ...]:
-    """`a, b` to its names, each once."""
-    return tuple(dict.fromkeys(_checked(name.strip()) for name in given.split(",") if name.strip()))
+def _namespaces(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    """`a, b` to its names, each once; the option may be repeated, too."""
+    return tuple(dict.fromkeys(_checked(name.strip()) for name in ",".join(given).split(",") if name.strip()))
 
 
 def _namespace(_: click.Context, __: click.Parameter, given: str | None) -> str | None:
@@ -82,9 +83,6 @@ def _namespace(_: click.Context, __: click.Parameter, given: str | None) -> str 
 
 
 def _checked(name: str) -> str:
-    if _NAMESPACE.fullmatch(name) is None:
-        raise click.BadParameter(
-            f"{name!r} is not the name of a namespace: at most 63 lower-case letters, digits and hyphens, the first "
-            "and the last no hyphen."
-        )
+    if not is_namespace(name):
+        raise click.BadParameter(f"{name!r}, but it {NAMESPACE_RULE}.")
     return name

@@ -99,7 +99,6 @@ class RouterServer:
                 await listener.until_started(serving)
                 await admin_listener.until_started(administering)
                 self._announce(public, admin)
-                _calm_gc()
                 await self._wait_for_stop(following)
                 await self._drain(listener, serving)
             finally:
@@ -164,7 +163,10 @@ class RouterServer:
 
     async def _follow(self) -> None:
         async for snapshot in self._platform.watch():
+            is_first = not self._fleet.has_snapshot
             self._fleet.follow(snapshot)
+            if is_first:
+                _calm_gc()
 
     async def _report_drained(self) -> None:
         """Tell the platform of each leaving replica, once, that it has nothing in flight any more."""
@@ -258,7 +260,8 @@ def _opened(where: str) -> AccessLog | None:
 
 
 def _calm_gc() -> None:
-    """What is there now stays; a request leaves no cycles, so looking for them often only adds to the tail latency."""
+    """What there is once all that is served is known stays; a request leaves no cycles, so looking for them often only
+    adds to the tail latency."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)

@@ -68,8 +68,10 @@ def test_help_says_what_a_command_does_in_lines_that_fit(path: tuple[str, ...]) 
 def test_the_first_page_says_where_to_start_and_lists_every_command() -> None:
     text = run("--help").stdout
     assert all(
-        f"scoregate {words}" in text for words in ("up FILE", "check FILE", "status", "explain NAME", "key show NAME")
+        f"scoregate {words} " in text
+        for words in ("up FILE", "check FILE", "status", "explain NAME", "key show NAME", "import azureml FILE")
     )
+    assert "..." not in text.partition("Commands:")[2]  # no first sentence is cut
     assert all(f"\n  {name} " in text for name in ("up", "router", "check", "status", "key", "explain", "replay"))
 
 

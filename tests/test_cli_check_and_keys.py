@@ -82,6 +82,25 @@ def test_check_says_what_differs_from_what_runs(file: Path, tmp_path: Path) -> N
     assert "changes iris, removes gone" in run("check", file, "--state-dir", state.path).stderr
 
 
+def test_check_of_a_manifest_passes_over_and_names_what_is_no_endpoint() -> None:
+    manifest = Path(__file__).parents[1] / "examples/kubernetes/iris.yaml"
+    for words in ((), ("--json",)):
+        result = run("check", manifest, *words)
+        assert result.exit_code == 0, result.stderr
+        assert result.stderr.startswith("Passed over: Deployment iris-blue (apps/v1).\n")
+        (document,) = json.loads(result.stdout) if words else yaml.safe_load_all(result.stdout)
+        assert document["metadata"] == {"name": "iris", "namespace": "default"}
+
+
+def test_check_takes_what_import_prints_as_json(tmp_path: Path) -> None:
+    (tmp_path / "endpoint.yml").write_text("name: iris\nauth_mode: key\ntraffic: {blue: 100}\n")
+    (tmp_path / "blue.yml").write_text("name: blue\nendpoint_name: iris\ninstance_count: 1\n")
+    given = tmp_path / "endpoint.yml", tmp_path / "blue.yml"
+    assert run("import", "azureml", *given, "--json", "-o", tmp_path / "out.json").exit_code == 0
+    result = run("check", tmp_path / "out.json")
+    assert result.stderr == f"{tmp_path / 'out.json'} is valid: 1 endpoint, 1 deployment.\n"
+
+
 @pytest.fixture
 def state_dir(tmp_path: Path) -> Path:
     KeyStore(tmp_path / "state").ensure("iris")
@@ -145,7 +164,9 @@ def test_a_given_key_that_is_too_short_is_refused_and_not_quoted(state_dir: Path
 @pytest.mark.parametrize("command", ["show", "regenerate"])
 @pytest.mark.parametrize("endpoint", ["other", "../iris"])
 def test_keys_of_an_endpoint_that_has_none_are_a_message(state_dir: Path, command: str, endpoint: str) -> None:
-    assert endpoint in failed("key", command, endpoint, "--state-dir", state_dir)
+    message = failed("key", command, endpoint, "--state-dir", state_dir)
+    assert endpoint in message
+    assert ("kubectl get secret other-keys" in message) == (endpoint == "other")
 
 
 def test_a_third_key_is_a_usage_error(state_dir: Path) -> None:

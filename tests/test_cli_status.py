@@ -83,6 +83,7 @@ def test_status_without_a_router_says_what_to_do_next(tmp_path: Path) -> None:
         message = failed(*words, "--state-dir", tmp_path)
         assert str(tmp_path) in message
         assert "scoregate up FILE" in message
+        assert "kubectl get inferenceendpoints" in message
 
 
 def test_status_of_a_router_that_is_gone_says_so(tmp_path: Path) -> None:

@@ -34,6 +34,13 @@ def test_where_nothing_is_said_all_of_the_cluster_is_looked_at() -> None:
     assert seen == {"cluster": ClusterSettings(), "state_dir": Path(".scoregate"), "as_json": False}
 
 
+def test_help_shows_what_is_when_an_option_is_not_given() -> None:
+    text = " ".join(run("--help").output.split())
+    assert "default: (all)" in text
+    assert "default: (this process's own)" in text
+    assert 'default: ""' not in text
+
+
 @pytest.mark.parametrize("way", ["flags", "environment"])
 def test_what_is_looked_at_in_a_cluster(way: str) -> None:
     flags = ("--namespaces", "models, other,models", "--namespace", "home", "--no-adopt-v1")
@@ -45,6 +52,11 @@ def test_what_is_looked_at_in_a_cluster(way: str) -> None:
     result = run(*flags) if way == "flags" else run(**environment)
     assert result.exit_code == 0, result.output
     assert seen["cluster"] == ClusterSettings(namespaces=("models", "other"), home="home", adopt_v1=False)
+
+
+def test_namespaces_may_be_given_one_by_one() -> None:
+    assert run("--namespaces", "a", "--namespaces", "b,c").exit_code == 0
+    assert seen["cluster"].namespaces == ("a", "b", "c")
 
 
 @pytest.mark.parametrize(
@@ -62,7 +74,7 @@ def test_what_is_no_namespace_is_a_usage_error(words: tuple[str, str]) -> None:
     result = run(*words)
     assert result.exit_code == 2
     assert f"Invalid value for '{words[0]}'" in result.output
-    assert "is not the name of a namespace" in result.output
+    assert "must be the name of a namespace" in result.output
 
 
 @pytest.mark.parametrize("words", [("--namespaces", "a"), ("--namespace", "a"), ("--no-adopt-v1",)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import AsyncIterator
@@ -277,6 +278,21 @@ async def test_files_that_the_system_does_not_give_are_not_promised(site: Site) 
         one.send_signal()
         assert await one.ended() == 0
     assert b"open files are limited to 256" in one.said
+
+
+async def test_what_is_known_once_the_first_snapshot_has_come_is_never_collected(tmp_path: Path) -> None:
+    server = RouterServer(RouterConfig(platform="local", state_dir=tmp_path, access_log="off"), MemoryPlatform())
+    before = gc.get_threshold()
+    following = asyncio.create_task(server._follow())
+    try:
+        await until(lambda: gc.get_freeze_count() > 0)
+        assert server.not_ready_because() is None
+        assert gc.get_threshold() > before
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        gc.unfreeze()
+        gc.set_threshold(*before)
 
 
 class Forgetful(MemoryPlatform):

@@ -8,9 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 
 from router.core.errors import Unauthorized
 from router.core.model import Endpoint, KeyHashes
+
+KEY_RULE = "16 to 256 printable ASCII characters without spaces"
+_KEY = re.compile(r"[!-~]{16,256}")
+
+
+def is_key(text: str) -> bool:
+    """Whether it keeps KEY_RULE."""
+    return _KEY.fullmatch(text) is not None
 
 
 def hashed(primary: str, secondary: str) -> KeyHashes:

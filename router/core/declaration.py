@@ -211,8 +211,6 @@ def _workload_problems(path: str, workload: DeclaredWorkload | None) -> Iterator
     if workload.selector is not None:
         if workload.kind is not None or workload.name is not None:
             yield f"{path}: kind or name given beside selector, but it must be one way or the other"
-        if not workload.selector:
-            yield f"{path}.selector: {complaint({}, 'must hold at least one label: it would choose every Pod')}"
     elif workload.kind is None or workload.name is None:
         missing = " and ".join(name for name in ("kind", "name") if getattr(workload, name) is None)
         yield f"{path}: {missing} missing, but it must have kind and name, or a selector"

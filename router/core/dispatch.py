@@ -165,6 +165,8 @@ class Dispatcher:
         present = {replica.uid: replica for replica in replicas}
         for uid, seat in list(self._seats.items()):
             replica = present.pop(uid, None)
+            if replica == seat.replica and replica.leaving == seat.leaving:
+                continue  # so that it keeps its turn, too
             self._close(seat)
             if replica is not None:
                 seat.replica = replica

@@ -22,6 +22,8 @@ _LARGEST = 2**53
 _NAME = r"[a-zA-Z][-a-zA-Z0-9]{1,30}[a-zA-Z0-9]"
 _OBJECT_NAME = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
 """Of a Kubernetes object: an RFC 1123 subdomain."""
+_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+NAMESPACE_RULE = "must be the name of a namespace: at most 63 lower-case letters and digits, and hyphens between them"
 _ADDRESS = re.compile(r"(?P<host>\[[^\[\]]+\]|[^:\[\]]+)(:(?P<port>[0-9]{1,5}))?")
 _HOST_LABEL = r"[a-z0-9_]([-a-z0-9_]{0,61}[a-z0-9_])?"
 _HOST_NAME = re.compile(rf"{_HOST_LABEL}(\.{_HOST_LABEL})*\.?")
@@ -30,6 +32,11 @@ _HOST_NAME = re.compile(rf"{_HOST_LABEL}(\.{_HOST_LABEL})*\.?")
 def is_name(text: str) -> bool:
     """Whether it may name an endpoint or a deployment (docs: azureml-fe contract, 3-32 characters)."""
     return re.fullmatch(_NAME, text) is not None
+
+
+def is_namespace(text: str) -> bool:
+    """Whether a namespace of Kubernetes may have this name: an RFC 1123 label."""
+    return re.fullmatch(_LABEL, text) is not None
 
 
 def parse_address(address: str, default_port: int) -> tuple[str, int]:
@@ -70,7 +77,8 @@ class Rule(Struct, frozen=True):
     most_characters: int | None = None
     choices: tuple[str, ...] = ()
     fewest: int = 0
-    """Items of a list."""
+    """Items of a list or a mapping."""
+    most_items: int | None = None
     also: Callable[[Any], bool] | None = None
     """What can't be said as data."""
 
@@ -83,6 +91,7 @@ class Rule(Struct, frozen=True):
             and (self.pattern is None or re.fullmatch(self.pattern, value) is not None)
             and (not self.choices or value in self.choices)
             and (not self.fewest or len(value) >= self.fewest)
+            and (self.most_items is None or len(value) <= self.most_items)
             and (self.also is None or self.also(value))
         )
 
@@ -124,10 +133,11 @@ _RULES: dict[str, Rule] = {
     "keysSecret": _OF_AN_OBJECT,
     "workload.kind": Rule("must be Deployment or StatefulSet", choices=("Deployment", "StatefulSet")),
     "workload.name": _OF_AN_OBJECT,
+    "selector": Rule("must hold at least one label: it would choose every Pod", fewest=1),
     "mode": Rule("must be key or none (jwt and token are not supported yet by this version)", choices=("key", "none")),
     "traffic{}": _PERCENT,
     "trafficPercentile": _PERCENT,
-    "deployments": Rule("must hold at least one deployment", fewest=1),
+    "deployments": Rule("must hold 1 to 100 deployments", fewest=1, most_items=100),
     "command": Rule("must name a program to run", fewest=1, also=_names_a_program),
     "command[]": _FOR_THE_SYSTEM,
     "env": Rule("must have names that are not empty and hold neither = nor NUL", also=_are_variable_names),

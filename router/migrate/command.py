@@ -15,7 +15,7 @@ import yaml
 from rich.console import Console
 from rich.text import Text
 
-from router.migrate.documents import UnreadableError, read_documents
+from router.migrate.documents import read_documents
 from router.migrate.endpoints import Choices, Resource, resources
 from router.migrate.fields import Findings
 from router.migrate.kinds import kind_of
@@ -24,6 +24,7 @@ from router.migrate.v1 import read_v1
 from router.migrate.v2 import read_deployment, read_endpoint
 from router.options import as_json as json_option
 from router.options import option
+from router.platforms.yaml_file import FileError
 
 _WORKLOAD = re.compile(r"(?P<name>[^=]+)=(?P<kind>[A-Za-z]+)/(?P<object>[^/]+)")
 _KINDS = {"deployment": "Deployment", "statefulset": "StatefulSet"}
@@ -120,7 +121,7 @@ def azureml(
 def _parts(file: Path, names: Mapping[str, str], findings: Findings) -> Iterator[Part]:
     try:
         documents = read_documents(file)
-    except UnreadableError as error:
+    except FileError as error:
         findings.problems.append(str(error))
         return
     name = next((names[given] for given in names if given and Path(given) == file), names.get(""))

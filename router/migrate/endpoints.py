@@ -6,18 +6,14 @@ be one. The result is checked as the router checks it, and what is wrong is told
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from router.core.declare import DeclarationError, declared_resource
-from router.core.rules import API_VERSION, KIND
+from router.core.rules import API_VERSION, KIND, NAMESPACE_RULE, is_namespace
 from router.migrate.fields import Findings, Given, plain
 from router.migrate.parts import Part, Version
-
-_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_NAMESPACE_RULE = "must be the name of a namespace: lower-case letters, digits and hyphens, at most 63"
 
 
 @dataclass(frozen=True)
@@ -97,8 +93,8 @@ class _Assembly:
         if self._choices.namespace is not None:
             return self._choices.namespace
         for given in said:
-            if not isinstance(given.value, str) or not _NAMESPACE.fullmatch(given.value):
-                self._findings.problems.append(given.complaint(_NAMESPACE_RULE))
+            if not isinstance(given.value, str) or not is_namespace(given.value):
+                self._findings.problems.append(given.complaint(NAMESPACE_RULE))
         self._must_agree("namespace", said)
         return said[0].value if said else None
 
@@ -221,8 +217,8 @@ def _in(namespace: str | None) -> str:
 def resources(parts: Sequence[Part], choices: Choices, findings: Findings) -> Iterator[Resource]:
     """One for each endpoint, in the order in which they are first named; only those without a problem."""
     used: set[str] = set()
-    if choices.namespace is not None and not _NAMESPACE.fullmatch(choices.namespace):
-        findings.problems.append(f"--namespace: {plain(choices.namespace)}, but it {_NAMESPACE_RULE}")
+    if choices.namespace is not None and not is_namespace(choices.namespace):
+        findings.problems.append(f"--namespace: {plain(choices.namespace)}, but it {NAMESPACE_RULE}")
     for name in dict.fromkeys(part.endpoint for part in parts):
         assembly = _Assembly(name, [part for part in parts if part.endpoint == name], choices, findings)
         if (resource := assembly.resource()) is not None:

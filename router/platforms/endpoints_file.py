@@ -1,120 +1,85 @@
 """Which endpoints does this file declare?
 
-I/O: reads and watches one YAML file. It may come from anybody who can edit it, so its size and depth are bounded,
-and what YAML lets mean two things (a key given twice) or grow without end (aliases) is refused.
+I/O: reads and watches one YAML file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import NamedTuple
 
 from router.core.declare import DeclarationError, declared_endpoints
 from router.core.model import Endpoint
-from router.platforms import PlatformError
+from router.core.rules import API_VERSION, KIND
+from router.platforms.yaml_file import BadText, FileError, read_text, yaml_documents
 
-_LARGEST_FILE_BYTES = 16 * 1024 * 1024
-_DEEPEST = 32
-"""Objects in objects; a declaration has 7. The C composer has no limit of its own and overruns its stack."""
-
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # PyYAML built without libyaml has only the slow one
+_GROUP = API_VERSION.partition("/")[0]
 
 
-class EndpointsFileError(PlatformError):
-    """The file can't be used. The message is its path and then one line for each problem."""
+class Manifest(NamedTuple):
+    """A file as one applies it to a cluster."""
 
-    def __init__(self, path: Path, problems: tuple[str, ...]) -> None:
-        super().__init__("\n".join([f"{path}: {problems[0]}", *problems[1:]]))
-        self.problems = problems
+    endpoints: tuple[Endpoint, ...]
+    others: tuple[str, ...]
+    """What else is in it, as `Deployment iris-blue (apps/v1)`."""
 
 
 def load_endpoints(path: Path) -> tuple[Endpoint, ...]:
     """The endpoints of a UTF-8 YAML file, one for each document; empty documents are passed over.
 
-    Raises EndpointsFileError.
+    Raises FileError with all that is wrong.
     """
+    return _declared(path, _documents(path))
+
+
+def load_manifest(path: Path) -> Manifest:
+    """The same, but objects of Kubernetes or of others stand beside the endpoints, and any of them in a List.
+
+    Raises FileError with all that is wrong with the endpoints.
+    """
+    ours: list[object] = []
+    others: list[str] = []
+    for document in (each for listed in _documents(path) for each in _items(listed)):
+        other = _other(document)
+        if other:
+            others.append(other)
+        else:
+            ours.append(document)
+    return Manifest(_declared(path, ours), tuple(others))
+
+
+def _documents(path: Path) -> list[object]:
+    text = read_text(path)
     try:
-        return declared_endpoints(_documents(_read(path)))
-    except OSError as error:
-        raise EndpointsFileError(path, (f"can't be read: {error.strerror}",)) from error
+        return yaml_documents(text)
+    except BadText as error:
+        raise FileError(path, error.problems) from error
+
+
+def _declared(path: Path, documents: list[object]) -> tuple[Endpoint, ...]:
+    try:
+        return declared_endpoints(documents)
     except DeclarationError as error:
-        raise EndpointsFileError(path, error.problems) from error
-    except yaml.YAMLError as error:
-        raise EndpointsFileError(path, (_where(error),)) from error
-    except ValueError as error:  # UTF-8, or a YAML value that Python has no object for, as the 31st of June
-        raise EndpointsFileError(path, (f"can't be read: {error}",)) from error
+        raise FileError(path, error.problems) from error
 
 
-def _read(path: Path) -> str:
-    with path.open("rb") as file:
-        content = file.read(_LARGEST_FILE_BYTES + 1)
-    if len(content) > _LARGEST_FILE_BYTES:
-        raise DeclarationError([f"has more than {_LARGEST_FILE_BYTES} bytes, which is the limit"])
-    return content.decode("utf-8-sig")
+def _items(document: object) -> list[object]:
+    match document:
+        case {"apiVersion": "v1", "kind": "List", "items": list(items)}:
+            return items
+    return [document]
 
 
-def _documents(text: str) -> list[object]:
-    """Raises DeclarationError or what yaml raises."""
-    if problems := list(_event_problems(text)):
-        raise DeclarationError(problems)
-    loader = _Loader(text)
-    documents: list[object] = []
-    problems = []
-    while loader.check_node():
-        node: Any = loader.get_node()
-        problems += _duplicate_keys(node)
-        documents.append(loader.construct_document(node))
-    if problems:
-        raise DeclarationError(problems)
-    return [document for document in documents if document is not None]
-
-
-def _event_problems(text: str) -> Iterator[str]:
-    """Looks at the stream before anything is built of it; only the first that is too deep is told."""
-    depth = 0
-    for event in yaml.parse(text, Loader=_Loader):
-        anchor = getattr(event, "anchor", None)  # an alias has the name of its anchor here, too
-        if anchor is not None:
-            yield f"{_line(event)}: anchor or alias {anchor!r}, but every value must be written out"
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        if depth > _DEEPEST:
-            yield f"{_line(event)}: nested more than {_DEEPEST} deep, which is the limit"
-            return
-
-
-def _duplicate_keys(node: yaml.Node) -> Iterator[str]:
-    if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            yield from _duplicate_keys(item)
-    elif isinstance(node, yaml.MappingNode):
-        lines: dict[str, str] = {}
-        for key, value in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                continue  # no mapping of ours has such keys: building it will fail
-            if key.value in lines:
-                yield f"{_line(key)}: {key.value!r} given again, {lines[key.value]} has it already"
-            lines.setdefault(key.value, _line(key))
-            yield from _duplicate_keys(value)
-
-
-def _line(marked: yaml.Event | yaml.Node) -> str:
-    return f"line {marked.start_mark.line + 1}" if marked.start_mark else "no line"
-
-
-def _where(error: yaml.YAMLError) -> str:
-    """`line 3, column 7: what`; yaml's own text has the mark of a `unicode string` in it."""
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        mark, what = error.problem_mark, error.problem or "not YAML"
-        return f"line {mark.line + 1}, column {mark.column + 1}: {what}"
-    if isinstance(error, yaml.reader.ReaderError):
-        return f"character {error.position + 1}: {error.reason}"
-    return str(error)
+def _other(document: object) -> str:
+    """What it is, if it is for somebody else; "" where its group or its kind say that it is an endpoint, and where
+    nothing does: a word misspelt is told, not passed over."""
+    match document:
+        case {"apiVersion": str(version), "kind": str(kind)} if version.partition("/")[0] != _GROUP and kind != KIND:
+            match document:
+                case {"metadata": {"name": str(name)}}:
+                    return f"{kind} {name} ({version})"
+            return f"{kind} ({version})"
+    return ""
 
 
 class WatchedFile:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 import secrets
 import tempfile
 from collections.abc import Iterator
@@ -20,12 +19,11 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from router.core.auth import hashed
+from router.core.auth import KEY_RULE, hashed, is_key
 from router.core.model import Endpoint, KeyHashes
 from router.core.rules import is_name
 from router.platforms import PlatformError
 
-_KEY = re.compile(r"[!-~]{16,256}")
 _LOCK_FILE = ".lock"
 
 
@@ -62,21 +60,23 @@ class KeyStore:
         try:
             keys = msgspec.json.decode(file.read_bytes(), type=Keys)
         except FileNotFoundError:
-            raise PlatformError(f"{endpoint} has no keys yet: they are made when it is first served") from None
+            raise PlatformError(
+                f"{endpoint} has no keys in {self.folder} yet: they are made when it is first served; in a cluster "
+                f"they are in a Secret: `kubectl get secret {endpoint.lower()}-keys -o yaml`"
+            ) from None
         except OSError as error:
             raise PlatformError(f"{file} can't be read: {error.strerror}") from error
         except (msgspec.MsgspecError, UnicodeDecodeError):  # whose text might hold a piece of a key
             raise PlatformError(_corrupt(file)) from None
-        if not (_KEY.fullmatch(keys.primary_key) and _KEY.fullmatch(keys.secondary_key)):
+        if not (is_key(keys.primary_key) and is_key(keys.secondary_key)):
             raise PlatformError(_corrupt(file))
         return keys
 
     def regenerate(self, endpoint: str, which: Literal["primary", "secondary"], value: str | None = None) -> Keys:
-        """Replace one of the two, with a random key or with `value`: 16 to 256 printable ASCII characters."""
-        if value is not None and not _KEY.fullmatch(value):
+        """Replace one of the two, with a random key or with `value`, which must keep KEY_RULE."""
+        if value is not None and not is_key(value):
             raise PlatformError(
-                f"the {which} key given for {endpoint} has {len(value)} characters, but it must be 16 to 256 "
-                "printable ASCII characters without spaces"
+                f"the {which} key given for {endpoint} has {len(value)} characters, but it must be {KEY_RULE}"
             )
         fresh = secrets.token_urlsafe(32) if value is None else value
         with self._locked():

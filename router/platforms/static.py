@@ -106,6 +106,8 @@ class StaticPlatform:
                     self._adopt(await asyncio.to_thread(self._load))
                 except PlatformError as error:
                     log.error("%s\nrefused: the last good declaration stays", error)
+                except Exception:  # of ours: a later file may do better
+                    log.exception("can't follow %s: the last good declaration stays", self._file)
 
     def _load(self) -> tuple[Endpoint, ...]:
         endpoints = load_endpoints(self._file)

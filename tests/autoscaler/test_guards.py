@@ -156,11 +156,18 @@ def test_a_step_up_is_a_thousandfold_at_most(wished: int, most: int) -> None:
     assert guards_of().apply(most, "why", seen(LATER_S, wished)) == (most, "why")
 
 
-@pytest.mark.parametrize(("concurrency", "least"), [(1, 17), (4, 5), (5, 4), (20, 4)])
+@pytest.mark.parametrize(("concurrency", "least"), [(3, 6), (4, 5), (5, 4), (20, 4)])
 def test_what_is_in_flight_keeps_its_replicas(concurrency: int, least: int) -> None:
     replicas, why = guards_of(concurrency).apply(0, "why", seen(LATER_S, 8, in_flight=17))
     assert replicas == least
     assert why == ("why; at most half of 8 go at once" if least == 4 else f"why; {least} may be busy")
+
+
+def test_but_asks_for_none_beside_those_it_leaves_on() -> None:
+    """After a step down from 6: a new replica would take none of the requests that finish on the 3 that go."""
+    now = seen(LATER_S, 3, in_flight=6, leaving=3)
+    assert guards_of().apply(0, "why", now) == (3, "why; 3 may be busy")
+    assert guards_of().apply(5, "why", now) == (5, "why")
 
 
 @pytest.mark.parametrize("now", [{}, {"complete": False}, {"in_flight": 9}, {"trouble": trouble("start")}])
@@ -199,5 +206,6 @@ def test_together(looks: list[tuple[int, int, int, bool, str | None]]) -> None:
         assert replicas >= min(100, wished // 2)
         assert replicas >= min(100, wished) or complete
         assert replicas <= max(1, wished) or not kind
-        assert replicas >= min(100, -(-in_flight // 2), wished if kind else 100)
+        assert replicas >= min(100, -(-in_flight // 2), wished)
+        assert replicas <= max(1, wished, wanted, looks[0][1])
         assert (replicas == wanted) or "; " in why

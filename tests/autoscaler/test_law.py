@@ -305,7 +305,7 @@ def test_bounds_hold_and_what_is_in_flight_keeps_its_replicas(
         totals = {"arrived_total": came, "finished_total": came // 2, "held_seconds_total": came * 0.7}
         decision = law.decide(seen(at, wished, **each, **totals))
         assert least <= decision.replicas <= max(1, least + more)
-        assert decision.replicas >= min(-(-each["in_flight"] // concurrency), least + more)
+        assert decision.replicas >= min(-(-each["in_flight"] // concurrency), wished, least + more)
         assert decision.reason
         wished = decision.replicas
 

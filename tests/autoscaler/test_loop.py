@@ -157,6 +157,26 @@ async def test_less_to_do_waits_for_the_next_look_and_says_who_should_go() -> No
         assert it.platform.calls == [("blue", 1, ("b", "a", "c"))]
 
 
+class Walked(tuple[Any, ...]):
+    """Counts how often it is gone through."""
+
+    walks = 0
+
+    def __iter__(self) -> Any:
+        self.walks += 1
+        return super().__iter__()
+
+
+@on_virtual_time
+async def test_a_snapshot_is_gone_through_once_however_many_deployments_there_are() -> None:
+    present = snapshot(*(deployment(f"d{number}") for number in range(50)))
+    async with scene(present) as it:
+        replica, trouble = Walked(replicas("a")), Walked((Trouble(deployment=KEY, kind="start", reason="ill"),))
+        it.platform.publish(replace(present, replicas=replica, troubles=trouble))
+        await settle()
+        assert (replica.walks, trouble.walks) == (1, 1)
+
+
 @on_virtual_time
 async def test_who_does_not_lead_looks_on_and_takes_over() -> None:
     async with scene() as it:

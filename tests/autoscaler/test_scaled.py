@@ -8,8 +8,9 @@ from msgspec.structs import replace
 from autoscaler import scaled
 from autoscaler.observation import Decision, Observation
 from autoscaler.scaled import ASK_AGAIN_S, ScaledDeployment
+from autoscaler.share import NO_SHARE, shares
 from router.core.model import Deployment, Instance, ScaleSettings, Trouble
-from tests.autoscaler.nouns import KEY, deployment, load, replicas, snapshot
+from tests.autoscaler.nouns import KEY, ROUTER, deployment, load, replicas, snapshot
 
 R1, R2 = Instance(id="r1", admin="http://a"), Instance(id="r2", admin="http://b")
 
@@ -38,8 +39,14 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[ScaleSettings, int]]:
 
 def following(noun: Deployment, **more: object) -> ScaledDeployment:
     each = ScaledDeployment(noun)
-    each.follow(noun, snapshot(noun, **more), 0.0)
+    show(each, noun, **more)
     return each
+
+
+def show(each: ScaledDeployment, noun: Deployment, now: float = 0.0, **more: object) -> None:
+    """A snapshot with this deployment in it."""
+    seen = snapshot(noun, **more)
+    each.follow(noun, shares(seen).get(noun.key, NO_SHARE), frozenset(each.id for each in seen.instances), now)
 
 
 def test_a_law_lives_as_long_as_its_settings_and_concurrency(made: list[tuple[ScaleSettings, int]]) -> None:
@@ -47,12 +54,12 @@ def test_a_law_lives_as_long_as_its_settings_and_concurrency(made: list[tuple[Sc
     each = following(noun)
     each.decide(0.0)
     for same in (noun, deployment(polling_interval=3)):
-        each.follow(same, snapshot(same), 1.0)
+        show(each, same, 1.0)
         each.decide(1.0)
     assert each.decide(2.0)[1].replicas == 4
     assert each.due_s == 5.0
     for other in (deployment(polling_interval=4), deployment(polling_interval=4, concurrency=2)):
-        each.follow(other, snapshot(other), 3.0)
+        show(each, other, 3.0)
         assert each.decide(3.0)[1].replicas == 1
     assert made == [(noun.scale, 1), (other.scale, 1), (other.scale, 2)]
 
@@ -92,7 +99,7 @@ def test_who_leaves_or_whose_router_left_does_not_count() -> None:
     each = following(noun, instances=(R1, R2), replicas=replicas("a", "b"))
     each.report("r1", load(b=1), 0.0)
     staying = (*replicas("a", "b"), *replicas("c", leaving=True))
-    each.follow(noun, snapshot(noun, instances=(R2,), replicas=staying), 0.0)
+    show(each, noun, instances=(R2,), replicas=staying)
     assert each.leave_first() == ("b", "a")
 
 
@@ -103,8 +110,8 @@ def test_what_was_asked_stands_until_the_platform_shows_it_or_long_enough() -> N
     each.ask(5, 0.0)
     assert each.stands(ASK_AGAIN_S - 0.1) == 5
     assert each.stands(ASK_AGAIN_S) == 3
-    each.follow(noun, snapshot(noun, wished={KEY: 5}), 1.0)
-    each.follow(noun, snapshot(noun, wished={KEY: 4}), 2.0)
+    show(each, noun, 1.0, wished={KEY: 5})
+    show(each, noun, 2.0, wished={KEY: 4})
     assert each.stands(2.0) == 4
 
 
@@ -120,15 +127,26 @@ def test_a_refusal_is_remembered_and_asks_again_at_once() -> None:
     assert (each.stands(0.0), each.fault) == (3, "no")
 
 
-def test_of_several_troubles_the_gravest_is_told_and_a_conflict_is_one() -> None:
+def test_only_a_conflict_leaves_its_number_alone_and_while_it_lasts() -> None:
     noun = deployment()
-    troubles = tuple(Trouble(deployment=KEY, kind=kind, reason=kind) for kind in ("start", "placement"))
-    each = following(noun, troubles=troubles)
+    start, hpa = (Trouble(deployment=KEY, kind=kind, reason=kind) for kind in ("start", "conflict"))
+    each = following(noun, troubles=(start,))
     assert each.conflict is None
-    assert each.decide(0.0)[0].trouble == troubles[1]
-    hpa = Trouble(deployment=KEY, kind="conflict", reason="an HPA")
-    elsewhere = Trouble(deployment="iris/green", kind="conflict", reason="an HPA")
-    each.follow(noun, snapshot(noun, troubles=(*troubles, elsewhere)), 0.0)
-    assert each.conflict is None
-    each.follow(noun, snapshot(noun, troubles=(*troubles, hpa)), 0.0)
+    assert each.decide(0.0)[0].trouble == start
+    show(each, noun, troubles=(start, hpa))
     assert each.conflict == each.decide(0.0)[0].trouble == hpa
+    show(each, noun)
+    assert each.conflict is each.decide(0.0)[0].trouble is None
+
+
+def test_each_change_is_seen_and_what_stays_goes_on() -> None:
+    noun = deployment()
+    each = following(noun, replicas=replicas("a"))
+    for at in (1.0, 2.0):
+        show(each, noun, at, replicas=(*replicas("a"), *replicas("b", ready=False)))
+    assert each.decide(3.0)[0].starting == (2.0,)
+    show(each, noun, 4.0, replicas=replicas("a", "b"))
+    assert (each.decide(4.0)[0].ready, each.decide(4.0)[0].start_s) == (2, 3.0)
+    each.report(ROUTER.id, load(2), 4.0)
+    show(each, noun, 5.0, replicas=replicas("a", "b"), instances=(R1,))
+    assert not each.decide(5.0)[0].complete

@@ -174,6 +174,19 @@ async def test_a_pod_that_is_killed_is_gone_at_once_and_yet_seen_to_leave(world:
     assert all(line.object["metadata"]["deletionTimestamp"] for line in lines)
 
 
+async def test_annotations_of_a_pod_are_patched_through_its_status_too_and_its_image_is_not(world: World) -> None:
+    made = (await world.make("pods", pod("a"))).body
+    path, cost = world.path("pods", "a", "status"), "controller.kubernetes.io/pod-deletion-cost"
+    change = {"uid": made["metadata"]["uid"], "annotations": {cost: "-7"}}
+    patched = await world.client.patch(path, {"metadata": change, "spec": {"containers": []}})
+    assert patched.body["metadata"]["annotations"][cost] == "-7"
+    assert patched.body["spec"]["containers"][0]["image"] == made["spec"]["containers"][0]["image"]
+    away = await world.client.patch(path, {"metadata": {**change, "annotations": {cost: None}}})
+    assert cost not in away.body["metadata"]["annotations"]
+    late = await world.client.patch(path, {"metadata": {**change, "uid": "another"}})
+    assert late.status in (409, 422)  # 1.20 takes it for a change of the uid
+
+
 @pytest.mark.parametrize("form", ["application/merge-patch+json", STRATEGIC])
 async def test_annotations_of_a_pod_are_patched_and_its_status_is_not(world: World, form: str) -> None:
     await world.make("pods", pod("a"))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from router.core.auth import check, hashed
+from router.core.auth import check, hashed, is_key
 from router.core.errors import Unauthorized
 from tests.core.nouns import PRIMARY, SECONDARY, an_endpoint
 
@@ -99,3 +99,19 @@ def test_digests_of_both_keys_are_always_compared_in_constant_time(
     sent = hashlib.sha256(credential.encode()).digest()
     keys = hashed(PRIMARY, SECONDARY)
     assert sorted(compared) == sorted([(sent, keys.primary), (sent, keys.secondary)])
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        ("a" * 16, True),
+        ("!~" * 128, True),
+        ("a" * 15, False),
+        ("a" * 257, False),
+        ("a key of 16 words", False),
+        ("ü" * 16, False),
+        ("a" * 16 + "\n", False),
+    ],
+)
+def test_what_may_be_a_key(text: str, holds: bool) -> None:
+    assert is_key(text) is holds

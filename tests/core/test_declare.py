@@ -168,7 +168,7 @@ def test_problems_of_all_documents_are_told_together() -> None:
         "instanceCount, scaleSettings, requestSettings, scoringRoute, livenessRoute, readinessRoute, readinessProbe, "
         "livenessProbe, idempotent, trafficPercentile, isDefault",
         "document 2: 'not an endpoint', but it must be a mapping",
-        "rose: spec.deployments: [], but it must hold at least one deployment",
+        "rose: spec.deployments: [], but it must hold 1 to 100 deployments",
         "tulip: spec.traffic: sums to 90, but it must be 0 or 100",
         "document 5: apiVersion: missing, but it is required",
         "document 5: kind: missing, but it is required",

@@ -180,6 +180,14 @@ def test_a_leaving_replica_drains_and_is_forgotten(leaves: str) -> None:
     assert dispatcher.in_flight_by_replica() == {}
 
 
+def test_a_replica_of_which_nothing_new_is_said_keeps_its_turn() -> None:
+    dispatcher = dispatcher_of("abc")
+    dispatcher.release(permit_of(dispatcher), 1.0)
+    dispatcher.update(replicas_of("abc"), 2.0)
+    dispatcher.update([*replicas_of("ab"), a_replica("c", ready=False)], 3.0)
+    assert [permit_of(dispatcher, 4.0).replica.uid for _ in "ab"] == ["b", "a"]
+
+
 def test_one_that_returns_under_its_uid_still_counts_what_it_holds() -> None:
     dispatcher = dispatcher_of("a")
     permit = permit_of(dispatcher)

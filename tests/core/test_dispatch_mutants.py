@@ -111,12 +111,27 @@ class ForgetsWhoReturned(Dispatcher):
         return super().update(present.values(), now)
 
 
+class ForgetsThatItReturned(Dispatcher):
+    """One that leaves and returns just as it was while a permit is out goes on as one that leaves."""
+
+    def update(self, replicas: object, now: float) -> list[Ticket]:
+        present: dict[str, Replica] = {replica.uid: replica for replica in replicas}  # type: ignore[attr-defined]
+        same = [seat for uid, seat in self._seats.items() if seat.leaving and seat.replica == present.get(uid)]
+        served = super().update(present.values(), now)
+        for seat in same:
+            self._close(seat)
+            seat.leaving = True
+            seat.look()
+        return served
+
+
 MUTANTS = [
     (1, OneTooMany),
     (1, RoomInTheLeaving),
     (2, HeadOfLineBlocks),
     (2, SleepsWhenReplicasCome),
     (2, WaitsBehindOthers),
+    (2, ForgetsThatItReturned),
     (3, TakesItBackTwice),
     (3, LosesWhatWasHandedOver),
     (3, ForgetsWhoReturned),

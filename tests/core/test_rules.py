@@ -57,6 +57,7 @@ def test_addresses_that_are_none(address: str) -> None:
         (Rule("", most_characters=2), ["", "ab"], ["abc"]),
         (Rule("", choices=("a", "b")), ["a", "b"], ["c", ""]),
         (Rule("", fewest=2), [[1, 2]], [[], [1]]),
+        (Rule("", most_items=2), [[], [1, 2]], [[1, 2, 3]]),
         (Rule("", fewest=1, also=lambda items: items[0] > 0), [[1]], [[], [0]]),
         (Rule(""), [None, 0, ""], []),
     ],

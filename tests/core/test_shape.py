@@ -74,6 +74,7 @@ def test_a_long_value_is_cut() -> None:
     [
         ({"kind": "Deployment", "name": "iris-blue"}, ""),
         ({"selector": {"app": "iris"}}, ""),
+        ({"selector": {}}, "workload.selector: {}, but it must hold at least one label: it would choose every Pod"),
         ({"kind": "DaemonSet", "name": "a"}, "workload.kind: 'DaemonSet', but it must be Deployment or StatefulSet"),
         ({"kind": "Deployment", "name": "Iris"}, "workload.name: 'Iris', but it must be the name of a Kubernetes obj"),
         ({"selector": {"app": 1}}, "workload.selector.app: 1, but it must be text"),

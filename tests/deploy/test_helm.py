@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import shutil
 import tarfile
 from pathlib import Path
@@ -80,6 +81,8 @@ def test_a_packed_chart_holds_the_definition_the_rules_and_the_dashboard(tmp_pat
         (("watchNamespaces[0]=Models",), "watchNamespaces"),
         (("drainTimeoutSeconds=0",), "drainTimeoutSeconds"),
         (("extraArgs[0]=port",), "extraArgs"),
+        (("topologySpread=Never",), "topologySpread"),
+        (("fullnameOverride=Models",), "fullnameOverride"),
         (("allowInsecureConnections=false",), "this version serves plain HTTP only: set allowInsecureConnections=true"),
         (("sslSecret=mine",), "allowInsecureConnections=true serves plain HTTP: leave them out"),
         (
@@ -107,6 +110,14 @@ def test_every_value_has_a_schema() -> None:
     for name, value in values.items():
         if isinstance(value, dict) and "properties" in properties[name]:
             assert value.keys() <= properties[name]["properties"].keys(), name
+
+
+def test_its_page_tells_of_every_value() -> None:
+    page = (CHART / "README.md").read_text("utf-8")
+    properties = json.loads((CHART / "values.schema.json").read_text("utf-8"))["properties"]
+    inner = [name for each in properties.values() for name in each.get("properties", {})]
+    untold = {name for name in (*properties, *inner) if name != "global" and not re.search(rf"`\S*\b{name}\b", page)}
+    assert untold == set()
 
 
 @pytest.mark.parametrize(
@@ -137,6 +148,10 @@ def test_three_routers_on_different_nodes_or_one(minimal: list[Object]) -> None:
     assert router["replicas"] == 3
     assert spread["topologyKey"] == "kubernetes.io/hostname"
     assert spread["labelSelector"] == router["selector"]
+    # Nodes with taints count, too: with DoNotSchedule an update would wait for room on one for ever.
+    assert spread["whenUnsatisfiable"] == "ScheduleAnyway"
+    strict = one(rendered("--set=topologySpread=DoNotSchedule"), "Deployment", "scoregate-router")["spec"]
+    assert strict["template"]["spec"]["topologySpreadConstraints"] == [{**spread, "whenUnsatisfiable": "DoNotSchedule"}]
     assert one(minimal, "PodDisruptionBudget")["spec"] == {"maxUnavailable": 1, "selector": router["selector"]}
 
     single = rendered("--set=inferenceRouterHA=False")  # as azureml-fe's users write it
@@ -144,6 +159,12 @@ def test_three_routers_on_different_nodes_or_one(minimal: list[Object]) -> None:
     assert router["replicas"] == 1
     assert "topologySpreadConstraints" not in router["template"]["spec"]
     assert "PodDisruptionBudget" not in {each["kind"] for each in single}
+
+
+def test_the_longest_request_of_v1_ends_before_its_router() -> None:
+    """One that comes at the last moment of the grace, waits as long as it may, and takes as long as it may."""
+    values = yaml.safe_load((CHART / "values.yaml").read_text("utf-8"))
+    assert values["drainTimeoutSeconds"] * 1000 > 500 + 60_000
 
 
 @pytest.mark.parametrize("values", [(), ("--set=drainGraceSeconds=15", "--set=drainTimeoutSeconds=300")])
@@ -235,7 +256,8 @@ def test_prometheus_finds_the_internal_port_and_clients_do_not(everything: list[
     (internal,) = [each for each in services if selected <= each["metadata"]["labels"].items()]
     assert internal["metadata"]["name"] == "scoregate-internal"
     assert internal["spec"]["clusterIP"] == "None"
-    assert monitor["endpoints"] == [{"port": "internal", "path": "/metrics", "interval": "30s"}]
+    (endpoint,) = monitor["endpoints"]
+    assert (endpoint["port"], endpoint["path"], endpoint["interval"]) == ("internal", "/metrics", "30s")
 
 
 def test_rules_and_dashboard_are_those_of_the_repository(everything: list[Object]) -> None:
@@ -254,17 +276,6 @@ def test_rules_and_dashboard_are_those_of_the_repository(everything: list[Object
 def test_without_an_autoscaler_there_is_nothing_of_it() -> None:
     found = rendered("--set=autoscaler.enabled=false")
     assert not [each for each in found if "autoscaler" in each["metadata"]["name"]]
-
-
-def test_a_release_of_another_name_has_names_of_its_own() -> None:
-    given = ("--set=allowInsecureConnections=true", "--set=inferenceRouterServiceType=clusterIP")
-    text = helm("template", "models", CHART, "--namespace=elsewhere", *given)
-    found = [each for each in yaml.safe_load_all(text) if each]
-    assert {each["metadata"]["name"].split("scoregate")[0] for each in found} == {"models-"}
-    assert {each["metadata"].get("namespace", "elsewhere") for each in found} == {"elsewhere"}
-    labels = one(found, "Deployment", "models-scoregate-router")["spec"]["template"]["metadata"]["labels"]
-    assert labels["app.kubernetes.io/name"] == "scoregate"  # by which the autoscaler finds routers
-    assert labels["app.kubernetes.io/component"] == "router"
 
 
 # -- HTTPS, for the version that will serve it --------------------------------------------------------------------

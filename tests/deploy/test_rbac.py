@@ -11,7 +11,7 @@ import pytest
 from tests.deploy.shipped import DEFINITION, Object, rendered
 from tests.kubernetes.cluster import Cluster
 
-READS = ("get", "list", "watch")
+READS = ("list", "watch")
 READ_BY_ROUTERS = {
     "scoregate.io": ["inferenceendpoints"],
     "": ["pods", "secrets"],
@@ -23,13 +23,14 @@ Right = tuple[str, str, str, str]
 ROUTER: set[Right] = {
     (verb, group, resource, "") for group, all_ in READ_BY_ROUTERS.items() for resource in all_ for verb in READS
 }
+MAKES_KEYS: set[Right] = {("create", "", "secrets", ""), ("get", "", "secrets", "")}
 AUTOSCALER: set[Right] = ROUTER | {
     *((verb, "autoscaling", "horizontalpodautoscalers", "") for verb in READS),
     ("patch", "scoregate.io", "inferenceendpoints/status", ""),
     *((verb, "apps", f"{kind}/scale", "") for verb in ("get", "patch") for kind in ("deployments", "statefulsets")),
-    ("patch", "", "pods", ""),
-    ("create", "", "secrets", ""),
+    ("patch", "", "pods/status", ""),
     ("create", "", "events", ""),
+    *MAKES_KEYS,
 }
 AT_HOME: set[Right] = {
     ("create", "coordination.k8s.io", "leases", ""),
@@ -40,6 +41,7 @@ AT_HOME: set[Right] = {
 NEVER: set[Right] = {
     ("delete", "", "pods", ""),
     ("create", "", "pods", ""),
+    ("patch", "", "pods", ""),
     ("create", "", "pods/exec", ""),
     ("update", "", "secrets", ""),
     ("delete", "", "secrets", ""),
@@ -86,6 +88,14 @@ def test_where_namespaces_are_named_nobody_has_rights_beyond_them() -> None:
         ("Role", "scoregate-router", "b"): ROUTER,
         ("Role", "scoregate-autoscaler", "a"): AUTOSCALER,
         ("Role", "scoregate-autoscaler", "b"): AUTOSCALER,
+        ("Role", "scoregate-autoscaler-home", "scoregate"): AT_HOME,
+    }
+
+
+def test_nobody_may_make_secrets_where_keys_are_not_made() -> None:
+    assert roles("--set=autoscaler.createKeys=false") == {
+        ("ClusterRole", "scoregate-router", ""): ROUTER,
+        ("ClusterRole", "scoregate-autoscaler", ""): AUTOSCALER - MAKES_KEYS,
         ("Role", "scoregate-autoscaler-home", "scoregate"): AT_HOME,
     }
 
@@ -148,6 +158,7 @@ def test_a_real_authorizer_allows_what_is_needed_where_it_is_needed(
     assert [right for right in sorted(AT_HOME) if not may(cluster, "scoregate-autoscaler", home, home, right)] == []
     assert not may(cluster, "scoregate-autoscaler", home, home, ("get", "", "secrets", ""))
     assert not may(cluster, "scoregate-router", home, "default", ("list", "", "secrets", ""))
+    assert not may(cluster, "scoregate-router", home, watched, ("get", "", "secrets", ""))
     assert not may(
         cluster, "scoregate-router", home, watched, ("patch", "scoregate.io", "inferenceendpoints/status", "")
     )

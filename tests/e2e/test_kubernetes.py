@@ -160,13 +160,14 @@ def test_a_paused_api_server_is_noticed_and_nobody_leads(installed: Installation
 
 
 def test_an_expired_watch_is_begun_anew(installed: Installation, key: str) -> None:
+    """The API server comes back without the past in which the watches were: each is answered 410."""
     with installed.loaded(arrivals.constant(4, SECONDS), key) as course:
-        for _ in range(3):
-            installed.cluster.kubectl("-n", installed.models, "annotate", "deploy/iris-blue", f"n={time.time_ns()}",
-                                      "--overwrite")  # fmt: skip
+        for number in range(3):
+            notes = f"note={number}"
+            installed.cluster.kubectl("-n", installed.models, "annotate", "deploy/iris-blue", notes, "--overwrite")
         installed.cluster.fault("kill", "apiserver")
-        installed.cluster.repair()
         installed.cluster.fault("compact")
+        installed.cluster.repair()
     assert all_fine(course.result()), course.result()
     with_two(installed)
 

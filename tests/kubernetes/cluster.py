@@ -98,6 +98,16 @@ class Cluster:
             self.repair()
             self.kubectl("delete", "namespace", name, "--wait=false")
 
+    def until_no_pods(self, *scope: str) -> bool:
+        """Whether the last one goes in time: a kubelet that is stopped before would leave their processes behind.
+        `scope`: which Pods, as kubectl is told; all of them if nothing is."""
+        deadline = time.monotonic() + ANSWER_WITHIN_S
+        while self.kubectl("get", "pods", "--output=name", *(scope or ("--all-namespaces",))):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.2)
+        return True
+
     @contextmanager
     def custom_resource(self, group: str, kind: str, plural: str) -> Iterator[None]:
         """Any spec, any status, and the status subresource."""
@@ -250,6 +260,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
         sys.stderr.write(f"\nstarting a Kubernetes control plane at port {ours['API_PORT']} ...\n")
     try:
         kubeconfig = _run([str(SCRIPTS / "up")], ours, START_WITHIN_S).splitlines()[-1]
-        yield Cluster(Path(kubeconfig), ours)
+        started = Cluster(Path(kubeconfig), ours)
+        yield started
+        started.repair()
+        started.until_no_pods()
     finally:
         _run([str(SCRIPTS / "down")], {**ours, "PURGE": "1"}, ANSWER_WITHIN_S)

@@ -171,7 +171,8 @@ class Registry:
             what = f"Precondition failed: UID in precondition: {new['metadata']['uid']}"
             raise conflict(kind.plural, kind.group, key[1], what)
         if part == "status":
-            metadata, rest = before["metadata"], {k: v for k, v in before.items() if k != "status"}
+            metadata = before["metadata"] if kind.custom else new["metadata"]  # only custom resources keep theirs
+            rest = {k: v for k, v in before.items() if k != "status"}
             status = {"status": new["status"]} if "status" in new else {}
         else:
             metadata, rest = new["metadata"], {k: v for k, v in new.items() if k != "status" or not kind.status}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,18 @@ async def test_a_program_can_be_a_service_account(cluster: Cluster, tmp_path: Pa
             assert (await client.post(leases, lease("x"))).status == 201
             assert (await client.get(leases)).status == 403
     assert kubeconfig.stat().st_mode & 0o077 == 0
+
+
+def test_processes_of_pods_end_with_their_namespace(cluster: Cluster, tmp_path: Path) -> None:
+    """One that outlived its control plane would be there until the machine ends."""
+    cluster.needs_faults()
+    ended = tmp_path / "ended"
+    command = ["bash", "-c", f"trap 'touch {ended}; exit' TERM; while true; do sleep 0.1; done"]
+    with cluster.namespace() as namespace:
+        metadata = {"name": "runs", "annotations": {"test-kubelet/run": "true"}}
+        spec = {"terminationGracePeriodSeconds": 5, "containers": [{"name": "c", "image": "x", "command": command}]}
+        cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}, namespace=namespace)
+        while cluster.get("pod", "runs", namespace=namespace)["status"]["phase"] != "Running":
+            time.sleep(0.1)
+    assert cluster.until_no_pods("--namespace", namespace)
+    assert ended.exists()

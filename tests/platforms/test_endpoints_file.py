@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from router.platforms import PlatformError
-from router.platforms.endpoints_file import EndpointsFileError, WatchedFile, load_endpoints
+from router.platforms.endpoints_file import WatchedFile, load_endpoints, load_manifest
+from router.platforms.yaml_file import FileError
 
 IRIS = """\
 apiVersion: scoregate.io/v1
@@ -29,7 +30,7 @@ def file(tmp_path: Path) -> Path:
 def refusal(file: Path, content: str | bytes) -> str:
     """What is wrong with the content, without the path in front."""
     file.write_bytes(content.encode() if isinstance(content, str) else content)
-    with pytest.raises(EndpointsFileError) as caught:
+    with pytest.raises(FileError) as caught:
         load_endpoints(file)
     path, problems = str(caught.value).split(": ", maxsplit=1)
     assert path == str(file)
@@ -47,11 +48,6 @@ def test_a_file_without_endpoints(file: Path, content: str) -> None:
     assert load_endpoints(file) == ()
 
 
-def test_a_byte_order_mark_is_passed_over(file: Path) -> None:
-    file.write_text(IRIS, encoding="utf-8-sig")
-    assert load_endpoints(file)[0].name == "iris"
-
-
 def test_all_problems_one_per_line(file: Path) -> None:
     bad = IRIS.replace("blue", "b").replace("10.0.0.5:5001", "10.0.0.5:0")
     assert refusal(file, bad).splitlines() == [
@@ -62,63 +58,65 @@ def test_all_problems_one_per_line(file: Path) -> None:
     ]
 
 
-def test_a_missing_file(file: Path) -> None:
-    with pytest.raises(PlatformError, match=r"endpoints\.yaml: can't be read: No such file"):
-        load_endpoints(file)
-
-
-def test_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(PlatformError, match="can't be read: Is a directory"):
-        load_endpoints(tmp_path)
-
-
-def test_keys_given_twice_with_their_lines(file: Path) -> None:
-    twice = IRIS + "    name: green\n---\n" + IRIS + "kind: InferenceEndpoint\n"
-    assert refusal(file, twice).splitlines() == [
-        "line 8: 'name' given again, line 6 has it already",
-        "line 17: 'kind' given again, line 11 has it already",
-    ]
-
-
-def test_anchors_and_aliases(file: Path) -> None:
-    assert refusal(file, "a: &x [1]\nb: *x\n").splitlines() == [
-        "line 1: anchor or alias 'x', but every value must be written out",
-        "line 2: anchor or alias 'x', but every value must be written out",
-    ]
-
-
-def test_a_bomb_of_aliases_is_not_built(file: Path) -> None:
-    lines = ["a0: &a0 [x, x]"] + [f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 60)]
-    assert "line 60: anchor or alias 'a59'" in refusal(file, "\n".join(lines))
-
-
-@pytest.mark.parametrize("bracket", ["[", "{a: ", "- "])
-def test_depth_has_a_limit(file: Path, bracket: str) -> None:
-    assert refusal(file, bracket * 100_000) == "line 1: nested more than 32 deep, which is the limit"
-
-
-def test_size_has_a_limit(file: Path) -> None:
-    limit = 16 * 1024 * 1024
-    file.write_text("#" * limit)
-    assert load_endpoints(file) == ()
-    assert refusal(file, "#" * (limit + 1)) == f"has more than {limit} bytes, which is the limit"
-
-
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ("a: 1\nb: c: d\n", "line 2, column 5: mapping values are not allowed in this context"),
-        ("a: [1\n", "line 2, column 1: did not find expected ',' or ']'"),
-        ("a: !!python/object:os.system 1\n", "line 1, column 4: could not determine a constructor"),
-        ("? [1]\n: 2\n", "line 1, column 3: found unhashable key"),
-        ("a: 1\nb: \x01\n", "character 9: control characters are not allowed"),
-        ("a: 2024-06-31\n", "can't be read: day is out of range for month"),
-        (b"a: \xff\n", "can't be read: 'utf-8' codec can't decode byte 0xff in position 3"),
+        ("a: 1\nb: c: d\n", "line 2, column 5: not YAML: mapping values are not allowed in this context"),
+        ("a: &x [1]\nb: *x\n", "line 1: an anchor or alias, but every value must be written out\nline 2: an anchor"),
+        (b"a: \xff\n", "is not UTF-8 text: byte 4"),
         ("- iris\n", "document 1: ['iris'], but it must be a mapping"),
     ],
 )
 def test_what_is_no_yaml_of_ours(file: Path, content: str | bytes, problem: str) -> None:
     assert refusal(file, content).startswith(problem)
+
+
+def test_a_missing_file(file: Path) -> None:
+    with pytest.raises(PlatformError, match=r"endpoints\.yaml: can't be read: No such file"):
+        load_endpoints(file)
+
+
+CLUSTER = f"""\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: iris-blue}}
+---
+{IRIS}---
+apiVersion: v1
+kind: List
+items:
+- {{apiVersion: v1, kind: Namespace}}
+- {{apiVersion: v1, kind: Secret, metadata: {{name: [not a name]}}}}
+"""
+
+
+class TestManifest:
+    def test_what_is_not_ours_is_named_and_passed_over(self, file: Path) -> None:
+        file.write_text(CLUSTER)
+        endpoints, others = load_manifest(file)
+        assert [endpoint.name for endpoint in endpoints] == ["iris"]
+        assert others == ("Deployment iris-blue (apps/v1)", "Namespace (v1)", "Secret (v1)")
+
+    def test_only_where_one_asks_for_a_manifest(self, file: Path) -> None:
+        assert "iris-blue: kind: 'Deployment'" in refusal(file, CLUSTER)
+
+    def test_endpoints_in_a_list(self, file: Path) -> None:
+        listed = "".join(f"  {line}\n" for line in IRIS.splitlines())
+        file.write_text(f"apiVersion: v1\nkind: List\nitems:\n-\n{listed}")
+        assert [endpoint.name for endpoint in load_manifest(file).endpoints] == ["iris"]
+
+    @pytest.mark.parametrize(
+        ("old", "new", "problem"),
+        [
+            ("InferenceEndpoint", "InferenceEndpont", "iris: kind: 'InferenceEndpont'"),
+            ("scoregate.io/v1", "v1", "iris: apiVersion: 'v1'"),
+            ("kind: InferenceEndpoint\n", "", "iris: kind: missing"),
+        ],
+    )
+    def test_a_word_misspelt_is_told(self, file: Path, old: str, new: str, problem: str) -> None:
+        file.write_text(IRIS.replace(old, new))
+        with pytest.raises(FileError, match=f": {problem}"):
+            load_manifest(file)
 
 
 class TestWatchedFile:

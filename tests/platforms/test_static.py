@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from router.core.model import Replica, Snapshot
-from router.platforms import PlatformError
+from router.platforms import PlatformError, static
 from router.platforms.keys import KeyStore
 from router.platforms.static import StaticPlatform
 
@@ -189,6 +189,24 @@ async def test_a_broken_file_is_refused_and_the_last_good_one_stays(
     assert [record.name for record in errors] == ["scoregate.platform"]
     assert str(site.file) in errors[0].getMessage()
     assert "line 1" in errors[0].getMessage()
+
+
+async def test_after_a_fault_of_ours_the_next_file_is_followed(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def load(_: Path) -> None:
+        raise RuntimeError("out of luck")
+
+    site.declare("127.0.0.1:1")
+    async with site.platform() as platform:
+        watch = platform.watch()
+        await upcoming(watch)
+        with monkeypatch.context() as broken:
+            broken.setattr(static, "load_endpoints", load)
+            site.declare("127.0.0.1:2")
+            await eventually(lambda: "out of luck" in caplog.text)
+        site.declare("127.0.0.1:3")
+        assert (await upcoming(watch)).replicas[0].port == 3
 
 
 async def test_keys_are_made_and_followed(site: Site) -> None:

@@ -8,7 +8,7 @@ status and Secrets of keys.
 from __future__ import annotations
 
 import asyncio
-import gc
+import logging
 import os
 import random
 import socket
@@ -34,9 +34,13 @@ ROUTERS = "app.kubernetes.io/name=scoregate,app.kubernetes.io/component=router"
 KNOWN_WITHIN_S = 10.0
 _NOTHING = Snapshot()
 _LOOK_S = 0.05
+NAMED = 10
+"""At most so many of the collections that are waited for."""
 REST_TO_WORK = 4
 """Snapshots are made at once, but for so many times as long as the last one took none is: in a cluster with ten
 thousand Pods a rolling update changes them all the time."""
+
+log = logging.getLogger("scoregate.platform")
 
 
 class KubernetesPlatform:
@@ -54,6 +58,7 @@ class KubernetesPlatform:
         self._leader: Leader | None = None
         self._next_snapshot: asyncio.TimerHandle | None = None
         self._rest_ends_s = 0.0
+        self._left_out: set[str] = set()
 
     async def __aenter__(self) -> Self:
         self._api = await Api.open()
@@ -119,20 +124,20 @@ class KubernetesPlatform:
         finally:
             if reporting is not None:
                 reporting.cancel()
-            self._leader = None
 
     async def drained(self, uid: str) -> None:
         """A Pod that is deleted has its grace period, whatever the routers say."""
 
     def standing(self) -> Standing:
-        """Of the collection that has been out of reach for longest."""
+        """Of the collection that has been out of reach for longest; until all are known, which ones are not, too."""
         now = asyncio.get_running_loop().time()
         behind = [each for each in (following.standing(now) for following in self._followings) if each.reason]
-        if not behind:
+        if not behind and self._snapshot is not None:
             return UP_TO_DATE
-        worst = max(behind, key=lambda standing: standing.behind_s)
+        worst = max(behind, key=lambda standing: standing.behind_s, default=UP_TO_DATE)
         others = f" (and {len(behind) - 1} more)" if behind[1:] else ""
-        return Standing(worst.behind_s, worst.reason + others)
+        reasons = (worst.reason + others, _waits_for(self._followings))
+        return Standing(worst.behind_s, "; ".join(filter(None, reasons)))
 
     def note_utilization(self, ratios: Mapping[str, float]) -> None:
         self._utilization = ratios
@@ -180,10 +185,8 @@ class KubernetesPlatform:
         loop = asyncio.get_running_loop()
         self._next_snapshot = None
         began_s = loop.time()
-        is_first = self._snapshot is None
         self._snapshot = self._cluster.snapshot()
-        if is_first:
-            _settle_memory()
+        self._say_what_is_left_out()
         self._changed.set()
         self._changed = asyncio.Event()
         self._rest_ends_s = loop.time() + REST_TO_WORK * (loop.time() - began_s)
@@ -228,15 +231,22 @@ class KubernetesPlatform:
         endpoint = next((each for each in self._picture.endpoints if each.name == name), None)
         return next((each for each in endpoint.deployments if each.key == key), None) if endpoint is not None else None
 
+    def _say_what_is_left_out(self) -> None:
+        """Of Azure ML's v1, each once: there is no object of ours that could say it."""
+        left_out = set(self._cluster.not_adopted())
+        for why in sorted(left_out - self._left_out):
+            log.warning("%s", why)
+        self._left_out = left_out
+
     def _known(self) -> str:
         keys = [each.key for endpoint in self._picture.endpoints for each in endpoint.deployments]
         return f"known are {', '.join(sorted(keys)[:20])}" if keys else "none is known"
 
 
-def _settle_memory() -> None:
-    """The picture stays, and grows by what changes: a collector that walks through all of it holds everything up."""
-    gc.collect()
-    gc.freeze()
+def _waits_for(followings: Sequence[Following[Any]]) -> str:
+    names = [following.name for following in followings if not following.synced]
+    more = f" and {len(names) - NAMED} more" if names[NAMED:] else ""
+    return f"waiting for the first list of {', '.join(names[:NAMED])}{more}" if names else ""
 
 
 def _always() -> bool:

@@ -32,6 +32,9 @@ OPENING_S = 10.0
 RENEW_S = 1.0
 """Credentials that are younger are not loaded anew, whatever the API server says to them."""
 
+MERGE_PATCH = "application/merge-patch+json"
+"""The content type of a patch that names what shall be different; null takes away."""
+
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
@@ -48,6 +51,10 @@ class ApiError(PlatformError):
         self.reason = reason
         """The Status object's, as `Conflict`, `Expired` or `AlreadyExists`; "" where there is none."""
         self.retry_after_s = retry_after_s
+
+
+class _NoTls(ApiError):
+    """Neither side knew the other: certificates may have been changed."""
 
 
 class _Details(Struct, rename="camel"):
@@ -182,22 +189,23 @@ class Api:
 
     @asynccontextmanager
     async def _asked(self, ask: _Ask, within_s: float) -> AsyncIterator[aiohttp.ClientResponse]:
-        """An answer of success, its head read. A 401 did nothing: it is asked once more with credentials loaded anew,
-        which may have rotated."""
+        """An answer of success, its head read. After a 401, and where there is no TLS, nothing was done: it is asked
+        once more with credentials loaded anew, which may have rotated."""
         for is_last in (False, True):
             login = self._login
             async with login.used() as client:
-                async with asyncio.timeout(within_s):
-                    response = await _sent(client, ask)
                 try:
-                    if 200 <= response.status < 300:
+                    response = await _answered(client, ask, within_s)
+                except ApiError as error:
+                    refusal = error
+                else:
+                    try:
                         yield response
                         return
-                    async with asyncio.timeout(within_s):
-                        refusal = await _refusal(response, ask)
-                finally:
-                    response.close()  # does nothing to a connection whose answer was read to its end
-            if response.status != 401 or is_last or not await self._renewed(login, refusal):
+                    finally:
+                        response.close()  # does nothing to a connection whose answer was read to its end
+            is_stale = refusal.status == 401 or isinstance(refusal, _NoTls)
+            if is_last or not is_stale or not await self._renewed(login, refusal):
                 raise refusal
 
     async def _renewed(self, refused: _Login, refusal: ApiError) -> bool:
@@ -210,7 +218,7 @@ class Api:
             try:
                 self._login, _ = await _load()
             except PlatformError as error:
-                raise ApiError(str(refusal), str(error), status=401, reason=refusal.reason) from error
+                raise ApiError(str(refusal), str(error), status=refusal.status, reason=refusal.reason) from error
         await refused.retire()
         return True
 
@@ -224,6 +232,20 @@ async def _load() -> tuple[_Login, str]:
             f"the certificates for {credentials.configuration.host} can't be used: {_first_line(error)}; "
             "a CA, a client certificate and its key must be PEM files that belong together"
         ) from None
+
+
+async def _answered(client: ApiClient, ask: _Ask, within_s: float) -> aiohttp.ClientResponse:
+    """One of success, its head read; else ApiError."""
+    with _told_as_api_errors(ask, f"no answer within {within_s:g} s"):
+        async with asyncio.timeout(within_s):
+            response = await _sent(client, ask)
+            if 200 <= response.status < 300:
+                return response
+            try:
+                refusal = await _refusal(response, ask)
+            finally:
+                response.close()
+    raise refusal
 
 
 async def _sent(client: ApiClient, ask: _Ask) -> aiohttp.ClientResponse:
@@ -297,7 +319,7 @@ def _told_as_api_errors(ask: _Ask, late: str) -> Iterator[None]:
     except TimeoutError:
         raise ApiError(ask.call, late) from None
     except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError, ssl.SSLError) as error:
-        raise ApiError(ask.call, f"no TLS with the API server: {_first_line(error)}") from None
+        raise _NoTls(ask.call, f"no TLS with the API server: {_first_line(error)}") from None
     except aiohttp.ClientConnectorError as error:
         where = f"{error.host}:{error.port}"
         raise ApiError(ask.call, f"no connection to {where}: {error.strerror or _first_line(error)}") from None

@@ -167,6 +167,10 @@ class Following(Generic[T]):
         self._slice_ends = 0.0
 
     @property
+    def name(self) -> str:
+        return self._collection.name
+
+    @property
     def synced(self) -> bool:
         """The first list is complete."""
         return self._reflector.synced
@@ -183,6 +187,8 @@ class Following(Generic[T]):
                 pause_s = await (self._list() if self._reflector.lists else self._watch())
             except ApiError as error:
                 pause_s = await self._pause_after(error)
+            except Exception as error:  # unforeseen: whoever stopped here would seem up to date for ever
+                pause_s = self._pause_after_fault(error)
             await asyncio.sleep(pause_s)
 
     async def _list(self) -> float:
@@ -268,7 +274,10 @@ class Following(Generic[T]):
 
     async def _tell(self, changes: Iterable[Change[T]]) -> None:
         for key, noun in changes:
-            self._changed(key, noun)
+            try:
+                self._changed(key, noun)
+            except Exception:  # unforeseen, and no reason to hear nothing more of all others
+                log.exception("%s: %s can't be taken in", self._collection.name, key)
             await self._let_others_run()
         await self._let_others_run()
 
@@ -308,6 +317,12 @@ class Following(Generic[T]):
             return 0.0
         self._say(error.what)
         return max(self._pause(), self._bidden(error))
+
+    def _pause_after_fault(self, error: Exception) -> float:
+        self._reflector.list_anew()
+        log.error("%s can't be followed", self._collection.name, exc_info=error)
+        self._reason = f"{self._collection.name}: a fault of the router: {type(error).__name__}: {error}"
+        return self._pause()
 
     async def _pause_without_any(self) -> float:
         await self._tell(self._reflector.forget())

@@ -6,18 +6,23 @@ Times stay the text that it writes: RFC 3339 in UTC and whole seconds, so that t
 
 from __future__ import annotations
 
-import re
+from datetime import datetime
 from typing import Any, NoReturn
 
 from msgspec import Struct, field
 
-from router.core.auth import hashed
+from router.core.auth import KEY_RULE, hashed, is_key
 from router.core.model import KeyHashes
 
 KEYS_TYPE = "scoregate.io/keys"
 """`type` of the Secrets that hold an endpoint's two keys, as primaryKey and secondaryKey."""
 
-_KEY = re.compile(rb"[!-~]{16,256}")
+SCALE = "scoregate.io/scale"
+""""false" on an adopted Deployment leaves the number of its replicas alone."""
+DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
+LEAVE_ORDER = "scoregate.io/leave-order"
+"""On a Pod, holds the cost as we wrote it. A cost without it, or that differs, is somebody else's."""
+
 _LONGEST_MESSAGE = 200
 
 
@@ -30,6 +35,18 @@ class _Object(Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """Trees that no reference closes to a circle: the collector need not look at ten thousand of them."""
 
 
+class _Notes(_Object, frozen=True, kw_only=True):
+    """The annotations that mean something to us. Others may be large: `kubectl apply` keeps a copy of all that it
+    applied there, of a Secret's keys, too."""
+
+    scale: str | None = field(name=SCALE, default=None)
+    cost: str | None = field(name=DELETION_COST, default=None)
+    order: str | None = field(name=LEAVE_ORDER, default=None)
+
+
+_NO_NOTES = _Notes()
+
+
 class Metadata(_Object, frozen=True, kw_only=True):
     name: str
     namespace: str = ""
@@ -39,7 +56,13 @@ class Metadata(_Object, frozen=True, kw_only=True):
     creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
     labels: dict[str, str] = {}
-    annotations: dict[str, str] = {}
+    notes: _Notes = field(name="annotations", default=_NO_NOTES)
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """Those that are kept, by name."""
+        named = {SCALE: self.notes.scale, DELETION_COST: self.notes.cost, LEAVE_ORDER: self.notes.order}
+        return {name: text for name, text in named.items() if text is not None}
 
     @property
     def key(self) -> str:
@@ -51,7 +74,6 @@ class Metadata(_Object, frozen=True, kw_only=True):
         return (self.creation_timestamp or "", self.uid)
 
     def __repr__(self) -> str:
-        """Without annotations: `kubectl apply` keeps a copy of all that it applied there, of a Secret's keys, too."""
         return f"Metadata({self.key}, uid={self.uid!r}, resource_version={self.resource_version!r})"
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
@@ -70,14 +92,36 @@ class Waiting(_Object, frozen=True, kw_only=True):
     message: str = ""
 
 
+class Terminated(_Object, frozen=True, kw_only=True):
+    exit_code: int = 0
+    reason: str = ""
+    started_at: str | None = None
+    finished_at: str | None = None
+
+    @property
+    def lasted_s(self) -> float | None:
+        """None where that is not said in a way that can be read."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        try:
+            lasted = datetime.fromisoformat(self.finished_at) - datetime.fromisoformat(self.started_at)
+        except (ValueError, TypeError):  # no such times, or one without a zone
+            return None
+        return lasted.total_seconds()
+
+
 class ContainerState(_Object, frozen=True, kw_only=True):
     waiting: Waiting | None = None
+    terminated: Terminated | None = None
 
 
 class ContainerStatus(_Object, frozen=True, kw_only=True):
     name: str = ""
+    ready: bool = False
     restart_count: int = 0
     state: ContainerState = ContainerState()
+    last_state: ContainerState = ContainerState()
+    """How it ended before it was started anew."""
 
 
 class PodStatus(_Object, frozen=True, kw_only=True):
@@ -208,10 +252,10 @@ class KeysSecret(_Object, frozen=True, kw_only=True):
         for name, key in (("primaryKey", self.data.primary_key), ("secondaryKey", self.data.secondary_key)):
             if key is None:
                 self._complain(f"has no {name}")
-            if not _KEY.fullmatch(key):
-                rule = "must be 16 to 256 printable ASCII characters without spaces, before base64"
-                self._complain(f"has a {name} of {len(key)} bytes, but it {rule}")
-            found.append(key.decode())
+            text = key.decode("latin-1")
+            if not is_key(text):
+                self._complain(f"has a {name} of {len(key)} bytes, but it must be {KEY_RULE}, before base64")
+            found.append(text)
         return hashed(*found)
 
     def _complain(self, what: str) -> NoReturn:

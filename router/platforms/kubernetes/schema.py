@@ -138,8 +138,9 @@ def _value(kind: inspect.Type, field: str, default: object = None) -> Schema:
     if isinstance(kind, inspect.StructType):
         return _object(kind.cls, field, default if isinstance(default, Struct) else None)
     if isinstance(kind, inspect.VarTupleType):
-        fewest = {"minItems": rule.fewest} if rule and rule.fewest else {}
-        return {"type": "array", **fewest, **_list_of(_value(kind.item_type, f"{field}[]"), field)}
+        bounds = {"minItems": rule.fewest or None, "maxItems": rule.most_items} if rule else {}
+        given = {name: bound for name, bound in bounds.items() if bound is not None}
+        return {"type": "array", **given, **_list_of(_value(kind.item_type, f"{field}[]"), field)}
     if isinstance(kind, inspect.DictType):
         fewest = {"minProperties": rule.fewest} if rule and rule.fewest else {}
         return {"type": "object", **fewest, "additionalProperties": _value(kind.value_type, f"{field}{{}}")}

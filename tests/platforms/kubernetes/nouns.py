@@ -6,6 +6,7 @@ Pure. Objects are decoded from its JSON, as they come: a test says what is speci
 from __future__ import annotations
 
 import base64
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import msgspec
@@ -67,8 +68,17 @@ def waiting(reason: str, message: str = "", *, name: str = "model", restarts: in
     return {"name": name, "restartCount": restarts, "state": {"waiting": {"reason": reason, "message": message}}}
 
 
-def running(name: str = "model", *, restarts: int = 0) -> dict[str, Any]:
-    return {"name": name, "restartCount": restarts, "state": {"running": {"startedAt": CREATED.format(1)}}}
+def running(name: str = "model", *, restarts: int = 0, ended: dict[str, Any] | None = None) -> dict[str, Any]:
+    """`ended`: how it did the last time."""
+    last = {} if ended is None else {"terminated": ended}
+    state = {"running": {"startedAt": CREATED.format(1)}}
+    return {"name": name, "restartCount": restarts, "state": state, "lastState": last}
+
+
+def ended(after_s: int = 2, *, reason: str = "Error", code: int = 1) -> dict[str, Any]:
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    times = (moment.strftime("%Y-%m-%dT%H:%M:%SZ") for moment in (began, began + timedelta(seconds=after_s)))
+    return {"reason": reason, "exitCode": code, **dict(zip(("startedAt", "finishedAt"), times, strict=True))}
 
 
 def a_workload(

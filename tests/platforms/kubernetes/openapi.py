@@ -21,7 +21,8 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "number": (int, float),
 }
 _CHECKED = {
-    *("type", "required", "properties", "additionalProperties", "items", "minItems", "minProperties", "maxLength"),
+    *("type", "required", "properties", "additionalProperties", "items", "minItems", "maxItems", "minProperties"),
+    "maxLength",
     *("enum", "pattern", "minimum", "maximum", "exclusiveMinimum", "nullable"),
 }
 _UNCHECKED = {"description", "default", "format", "x-kubernetes-list-type", "x-kubernetes-list-map-keys"}
@@ -40,7 +41,8 @@ def accepts(schema: Schema, value: Any) -> bool:
             and all(accepts(*pair) for pair in _inside(schema, value))
         )
     if isinstance(value, list | tuple):
-        return len(value) >= schema.get("minItems", 0) and all(accepts(schema["items"], item) for item in value)
+        fits = schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value))
+        return fits and all(accepts(schema["items"], item) for item in value)
     if isinstance(value, str):
         return (
             len(value) <= schema.get("maxLength", len(value))

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from router.core.model import Deployment, Endpoint, Pods, RequestSettings, ScaleSettings
-from router.platforms.kubernetes.objects import Workload
-from router.platforms.kubernetes.picture.adoption import SCALE_ANNOTATION, Adoption, v1_name
+from router.platforms.kubernetes.objects import SCALE, Workload
+from router.platforms.kubernetes.picture.adoption import Adoption, v1_name
 from tests.platforms.kubernetes.nouns import a_v1_workload, a_workload
 
 
@@ -42,6 +42,8 @@ def test_a_model_of_v1_is_an_endpoint_with_the_defaults_that_it_had() -> None:
         ({"webservicename": "web"}, None),
         ({"isazuremlapp": "true"}, None),
         ({"isazuremlapp": "true", "webservicename": ""}, None),
+        ({"isazuremlapp": "true", "webservicename": "web", "ml.azure.com/endpoint-name": "web"}, None),
+        ({"isazuremlapp": "true", "azuremlappname": "app", "ml.azure.com/endpoint-name": ""}, None),
     ],
 )
 def test_its_labels_say_that_it_is_one_and_of_which_endpoint(labels: dict[str, str], name: str | None) -> None:
@@ -59,7 +61,7 @@ def test_requests_go_to_the_first_port_of_its_pods(port: int | None, expected: i
 
 @pytest.mark.parametrize(("text", "scales"), [("false", False), ("False", False), ("true", True), ("", True)])
 def test_an_annotation_leaves_its_number_alone(text: str, scales: bool) -> None:
-    endpoint = told(a_v1_workload("iris-v1", annotations={SCALE_ANNOTATION: text})).adopt("iris", nobody)
+    endpoint = told(a_v1_workload("iris-v1", annotations={SCALE: text})).adopt("iris", nobody)
     assert endpoint is not None
     assert (endpoint.deployments[0].scale is not None) is scales
 

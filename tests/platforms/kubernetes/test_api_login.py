@@ -147,6 +147,30 @@ async def test_tls_is_checked_and_what_is_wrong_with_it_is_told(login: Login, tm
                     assert "certificate verify failed" in error.what
 
 
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificates")
+async def test_a_ca_that_was_changed_is_taken_up_without_a_restart(
+    login: Login, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subject, "RENEW_S", 0.0)
+    ours, key = certificate(tmp_path, "ours")
+    theirs, _ = certificate(tmp_path, "theirs")
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(ours, key)
+    ca = tmp_path / "ca.crt"
+    shutil.copy(theirs, ca)
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(text="fine")
+
+    async with serving(answer, tls) as address:
+        login.cluster["certificate-authority"] = str(ca)
+        login.at(f"https://{address}")
+        async with await Api.open() as api:
+            assert "certificate verify failed" in (await failure(api.read("/x"))).what
+            shutil.copy(ours, ca)
+            assert await api.read("/x") == b"fine"
+
+
 async def test_certificates_that_are_none_are_told_at_once(login: Login, tmp_path: Path) -> None:
     (tmp_path / "ca.crt").write_text("no PEM")
     login.cluster["certificate-authority"] = str(tmp_path / "ca.crt")

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from router.platforms.kubernetes.cluster import Account
 from router.platforms.kubernetes.leading.conditions import (
     MOST_CHARACTERS,
+    NO_COUNT,
     Condition,
     ConditionType,
     Count,
@@ -158,6 +159,26 @@ def test_what_is_scaled_to_zero_is_ready_while_no_request_comes() -> None:
 def test_what_should_have_replicas_and_has_none_is_not_ready(count: Count | None) -> None:
     ready = told(account(), {} if count is None else {"iris/blue": count})["Ready"]
     assert short(ready) == ("False", "NoReadyReplica")
+
+
+def test_who_wakes_from_zero_starts_and_that_is_no_fault() -> None:
+    asleep = conditions_of(account(), (), {"iris/blue": Count(0, 0, 0)}, NOON)
+    for count in (Count(0, 0, 1), Count(0, 2, 3)):
+        starting = conditions_of(account(), asleep, {"iris/blue": count}, LATER)
+        ready = by_type(starting)["Ready"]
+        assert (short(ready), is_bad(ready)) == (("False", "Starting"), False)
+        assert ready.message == "blue: requests wait for the first replica to start."
+        still = conditions_of(account(), starting, {"iris/blue": Count(0, 3, 3)}, LATER)
+        assert short(by_type(still)["Ready"]) == ("False", "Starting")
+        for then in (Count(0, 3, 3, (trouble("start"),)), NO_COUNT):
+            failed = by_type(conditions_of(account(), starting, {"iris/blue": then}, LATER))["Ready"]
+            assert (short(failed), is_bad(failed)) == (("False", "NoReadyReplica"), True)
+
+
+def test_who_had_a_ready_replica_and_lost_it_does_not_start() -> None:
+    before = conditions_of(account(), (), READY, NOON)
+    lost = by_type(conditions_of(account(), before, {"iris/blue": Count(0, 1, 1)}, LATER))["Ready"]
+    assert short(lost) == ("False", "NoReadyReplica")
 
 
 def test_an_endpoint_whose_traffic_is_all_zero_is_told_how_to_take_requests() -> None:

@@ -141,6 +141,19 @@ async def test_v1_workloads_are_served_where_no_resource_is_installed(monkeypatc
             assert names(await until(platform, lambda seen: True)) == []
 
 
+async def test_v1_workloads_that_are_left_out_are_told_once(
+    server: FakeApiServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    workload = documents.workload("Deployment", "x")
+    labels = {"isazuremlapp": "true", "webservicename": "x"}
+    server.put("deployments", {**workload, "metadata": {**workload["metadata"], "labels": labels}})
+    async with opened() as platform:
+        await until(platform, lambda seen: True)
+        declare(server)
+        await until(platform, names)
+    assert caplog.text.count("Deployment default/x is not adopted") == 1
+
+
 async def test_routers_are_told_to_who_scales(server: FakeApiServer) -> None:
     labels = {"app.kubernetes.io/name": "scoregate", "app.kubernetes.io/component": "router"}
     server.create_namespace("home")
@@ -199,6 +212,31 @@ async def test_the_worst_of_all_that_is_followed_is_told(server: FakeApiServer) 
     server.answer_with(403, only=lambda method, path: "/pods" in path or "/secrets" in path)
     async with opened() as platform:
         await eventually(lambda: "(and 1 more)" in platform.standing().reason)
+
+
+async def test_what_it_waits_for_at_its_start_is_named(server: FakeApiServer) -> None:
+    """One namespace that is not ours to see keeps all of it waiting: whoever looks must learn which."""
+    for namespace in ("good", "bad"):
+        declare(server, f"iris-{namespace}", namespace)
+    server.answer_with(403, only=lambda method, path: "/namespaces/bad/" in path)
+    async with opened("good", "bad") as platform:
+        assert "waiting for the first list of inferenceendpoints in good, pods in good" in platform.standing().reason
+        await eventually(lambda: "(and 4 more)" in platform.standing().reason)
+        reason = platform.standing().reason
+        assert "in bad: the API server answers 403: " in reason
+        waits_for = "inferenceendpoints in bad, pods in bad, deployments in bad, statefulsets in bad, secrets in bad"
+        await eventually(lambda: platform.standing().reason.endswith(f"; waiting for the first list of {waits_for}"))
+        server.recover()
+        assert names(await until(platform, names)) == ["iris-bad", "iris-good"]
+        await eventually(lambda: platform.standing() == (0.0, ""))
+
+
+async def test_of_many_that_it_waits_for_some_are_named(server: FakeApiServer) -> None:
+    server.pause()
+    async with opened(*(f"team-{number}" for number in range(10))) as platform:
+        assert platform.standing().reason.endswith("team-1, secrets in team-1 and 40 more")
+        assert platform.standing().behind_s == 0.0
+        server.resume()
 
 
 async def test_without_a_way_to_an_api_server_it_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,6 +326,16 @@ async def test_who_does_not_lead_writes_nothing(server: FakeApiServer) -> None:
         assert status(server) == {}
         assert server.items("secrets") == []
     assert {asked.method for asked in server.requests} == {"GET"}
+
+
+async def test_who_gave_up_the_lead_scales_no_more(server: FakeApiServer) -> None:
+    declare(server, **SCALED)
+    server.put("leases", documents.lease(LEASE, holder="", leaseDurationSeconds=1))
+    async with opened(scaling=True) as platform:
+        async with aclosing(platform.leadership()) as leadership:  # type: ignore[type-var]
+            assert await anext(leadership) is True
+        with pytest.raises(PlatformError, match="no longer leads"):
+            await platform.scale("iris", "blue", 2)
 
 
 async def test_who_only_serves_can_not_lead(server: FakeApiServer) -> None:

@@ -9,7 +9,7 @@ import pytest
 from router.core.model import Replica, Trouble
 from router.platforms.kubernetes.objects import LabelSelector
 from router.platforms.kubernetes.picture.members import CANT_START, Membership
-from tests.platforms.kubernetes.nouns import a_pod, running, unschedulable, waiting
+from tests.platforms.kubernetes.nouns import a_pod, ended, running, unschedulable, waiting
 
 KEY = "iris/blue"
 
@@ -167,6 +167,39 @@ def test_a_container_that_can_not_start_is_a_trouble_while_no_pod_is_ready(reaso
     assert troubles(membership) == ()
     membership.pod("models/two", a_pod("two", leaving=True))
     assert troubles(membership) == (trouble,)
+
+
+def test_a_loop_of_crashes_is_one_trouble_also_while_the_container_runs() -> None:
+    membership = choosing()
+    found = []
+    for restarts, status in (
+        (1, waiting("CrashLoopBackOff", restarts=1)),
+        (2, running(restarts=2, ended=ended(2, reason="OOMKilled", code=137))),
+        (2, {**running(restarts=2, ended=ended()), "state": {"terminated": ended(3, code=2)}}),
+    ):
+        membership.pod("models/one", a_pod("one", ready=False, containers=(running("log"), status)))
+        found += [(restarts, each.kind, each.reason.partition("can't start: ")[2]) for each in troubles(membership)]
+    assert found == [
+        (1, "start", "CrashLoopBackOff"),
+        (2, "start", "it has ended soon 2 times, last with OOMKilled (exit code 137)"),
+        (2, "start", "it has ended soon 3 times, last with Error (exit code 2)"),
+    ]
+    membership.pod("models/one", a_pod("one", containers=(running(restarts=3, ended=ended()),)))
+    assert troubles(membership) == ()
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        running(restarts=1, ended=ended(2)),  # once is no loop
+        running(restarts=2, ended=ended(600)),  # it had run for long
+        {**running(restarts=2, ended=ended(2)), "ready": True},  # a container beside the model's, that runs by now
+        {"name": "first", "restartCount": 2, "state": {"terminated": ended(2, code=0)}},  # what ran before has run
+        running(restarts=2, ended={"exitCode": 1}),  # who knows how long
+    ],
+)
+def test_what_ended_and_was_started_anew_starts(status: dict[str, Any]) -> None:
+    assert troubles(told("one", ready=False, containers=(status,))) == ()
 
 
 def test_an_init_container_counts_and_a_wait_that_ends_by_itself_does_not() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections import Counter
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
@@ -108,6 +109,21 @@ async def test_an_object_is_written_at_most_once_a_second_with_the_newest() -> N
     assert min(b - a for a, b in pairwise(times)) >= 1.0
     assert 8 <= len(times) <= 11
     assert api.to(STATUS)[-1].body["status"]["replicas"] == "99/99"
+
+
+@on_virtual_time
+async def test_the_utilization_of_many_is_written_ten_times_a_second_in_all_and_of_each_in_its_turn() -> None:
+    many = [account(f"e{number}") for number in range(400)]
+    api, cluster = StubApi(), StubCluster(*many)
+    async with reporting(api, cluster):
+        for second in range(300):
+            cluster.utilization = {f"{each.name}/blue": 0.1 + 0.1 * (second % 2) for each in many}
+            await asyncio.sleep(1)
+    counts = Counter(int(call.at_s) // 30 for call in api.to("/status") if call.at_s >= 60)
+    assert all(150 < count < 450 for count in counts.values()), counts
+    written = Counter(call.path for call in api.to("/status"))
+    assert len(written) == 400
+    assert max(written.values()) < 3 * min(written.values())
 
 
 @on_virtual_time

@@ -11,8 +11,12 @@ import pytest
 from router.core.model import Pods
 from router.platforms import PlatformError
 from router.platforms.kubernetes.api import Api, ApiError
-from router.platforms.kubernetes.leading.scaling import COST, FIRST_COST, LEAVE_ORDER, TRIES, order_leaving, scale
+from router.platforms.kubernetes.leading.scaling import FIRST_COST, TRIES, order_leaving, scale
+from router.platforms.kubernetes.objects import DELETION_COST, LEAVE_ORDER, LabelSelector
+from router.platforms.kubernetes.objects import Pod as PodObject
+from router.platforms.kubernetes.picture.members import Membership
 from tests.kubernetes.fake import FakeApiServer
+from tests.platforms.kubernetes.nouns import decoded
 
 BLUE = Pods(namespace="models", kind="Deployment", name="iris-blue")
 SCALE = "/apis/apps/v1/namespaces/models/deployments/iris-blue/scale"
@@ -175,7 +179,7 @@ class Pod(NamedTuple):
 
 
 def ours(cost: int) -> dict[str, str]:
-    return {COST: str(cost), LEAVE_ORDER: str(cost)}
+    return {DELETION_COST: str(cost), LEAVE_ORDER: str(cost)}
 
 
 class PatchedApi:
@@ -191,7 +195,7 @@ class PatchedApi:
     async def write(self, method: str, path: str, body: dict[str, Any], *, content_type: str) -> bytes:
         metadata = body["metadata"]
         uid = metadata["uid"]
-        assert (method, path) == ("PATCH", f"/api/v1/namespaces/models/pods/iris-{uid}")
+        assert (method, path) == ("PATCH", f"/api/v1/namespaces/models/pods/iris-{uid}/status")
         assert content_type == "application/merge-patch+json"
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
@@ -209,13 +213,28 @@ async def ordered(pods: list[Pod], leave_first: list[str], count: int) -> dict[s
     """The costs that are written."""
     api = PatchedApi()
     await order_leaving(cast(Api, api), BLUE, pods, leave_first, count, leads=leads)
-    assert all(annotations[COST] == annotations[LEAVE_ORDER] for annotations in api.written.values())
-    return {uid: int(text) if (text := each[COST]) else None for uid, each in api.written.items()}
+    assert all(annotations[DELETION_COST] == annotations[LEAVE_ORDER] for annotations in api.written.values())
+    return {uid: int(text) if (text := each[DELETION_COST]) else None for uid, each in api.written.items()}
 
 
 async def test_those_that_are_named_get_costs_in_their_order() -> None:
     pods = [Pod(uid) for uid in "abcd"]
     assert await ordered(pods, ["c", "gone", "a", "b"], 2) == {"c": FIRST_COST, "a": FIRST_COST + 1}
+
+
+async def test_a_pod_that_several_deployments_have_is_named_by_its_own_uid(server: FakeApiServer, api: Api) -> None:
+    """To a uid that no Pod has the API server answers 409."""
+    pod = server.put("pods", {"metadata": {"name": "iris-a", "labels": {"app": "iris"}}}, "models")
+    membership = Membership()
+    chosen = LabelSelector(match_labels={"app": "iris"})
+    for key in ("iris/blue", "iris/green"):
+        membership.choose(key, 5001, "models", chosen)
+    membership.pod("models/iris-a", decoded(PodObject, pod))
+    (shared,) = membership.pods_of("iris/green")
+    await order_leaving(api, BLUE, [shared], [shared.uid], 1, leads=leads)
+    written = server.get("pods", "iris-a", "models")
+    assert written is not None
+    assert written["metadata"]["annotations"] == ours(FIRST_COST)
 
 
 async def test_unready_ones_leave_before_them_in_their_order_too() -> None:
@@ -243,19 +262,22 @@ async def test_what_is_so_already_is_not_written_again() -> None:
     assert await ordered(pods, ["a", "c"], 2) == {"b": None}
 
 
-@pytest.mark.parametrize("theirs", [{COST: "100"}, {COST: "0"}, {COST: "many"}, {COST: "100", LEAVE_ORDER: "-7"}])
+@pytest.mark.parametrize(
+    "theirs",
+    [{DELETION_COST: "100"}, {DELETION_COST: "0"}, {DELETION_COST: "many"}, {DELETION_COST: "100", LEAVE_ORDER: "-7"}],
+)
 async def test_a_cost_that_somebody_else_set_spares_the_pod_and_stays(theirs: dict[str, str]) -> None:
     assert await ordered([Pod("a", theirs), Pod("b"), Pod("c")], ["a", "b", "c"], 1) == {"b": FIRST_COST}
 
 
 async def test_a_pod_that_somebody_else_wants_to_leave_is_one_of_those_that_leave() -> None:
-    pods = [Pod("a"), Pod("b", {COST: "-5"}), Pod("c", {COST: "-9"}), Pod("d", ready=False)]
+    pods = [Pod("a"), Pod("b", {DELETION_COST: "-5"}), Pod("c", {DELETION_COST: "-9"}), Pod("d", ready=False)]
     assert await ordered(pods, ["a"], 3) == {"d": FIRST_COST}
     assert await ordered(pods, ["a"], 4) == {"d": FIRST_COST, "a": FIRST_COST + 3}
 
 
 async def test_an_unready_pod_leaves_first_whatever_its_cost() -> None:
-    assert await ordered([Pod("a"), Pod("b", {COST: "100"}, ready=False)], ["a"], 1) == {}
+    assert await ordered([Pod("a"), Pod("b", {DELETION_COST: "100"}, ready=False)], ["a"], 1) == {}
 
 
 async def test_a_stateful_set_has_an_order_of_its_own() -> None:

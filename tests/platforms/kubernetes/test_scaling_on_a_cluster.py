@@ -13,7 +13,8 @@ import pytest
 from router.core.model import Pods
 from router.platforms import PlatformError
 from router.platforms.kubernetes.api import Api
-from router.platforms.kubernetes.leading.scaling import COST, FIRST_COST, order_leaving, scale
+from router.platforms.kubernetes.leading.scaling import FIRST_COST, order_leaving, scale
+from router.platforms.kubernetes.objects import DELETION_COST
 from tests.kubernetes.cluster import Cluster
 from tests.platforms.kubernetes.accounts import account_with
 
@@ -98,19 +99,19 @@ async def test_real_pods_carry_the_order_and_lose_it_again(cluster: Cluster, nam
     first, second, third = (pod.uid for pod in pods)
     async with await Api.open() as api:
         await order_leaving(api, iris, pods, [second, first], 2, leads=leads)
-        costs = {pod.uid: pod.annotations.get(COST) for pod in pods_of(cluster, namespace)}
+        costs = {pod.uid: pod.annotations.get(DELETION_COST) for pod in pods_of(cluster, namespace)}
         assert costs == {second: str(FIRST_COST), first: str(FIRST_COST + 1), third: None}
         await order_leaving(api, iris, pods_of(cluster, namespace), [third], 1, leads=leads)
-        costs = {pod.uid: pod.annotations.get(COST) for pod in pods_of(cluster, namespace)}
+        costs = {pod.uid: pod.annotations.get(DELETION_COST) for pod in pods_of(cluster, namespace)}
         assert costs == {second: None, first: None, third: str(FIRST_COST)}
         impostor = [pods[0]._replace(uid="00000000-0000-0000-0000-000000000000")]
         await order_leaving(api, iris, impostor, [impostor[0].uid], 1, leads=leads)
-    assert pods_of(cluster, namespace)[0].annotations.get(COST) is None
+    assert pods_of(cluster, namespace)[0].annotations.get(DELETION_COST) is None
 
 
 RIGHTS = [
     {"apiGroups": ["apps"], "resources": ["deployments/scale"], "verbs": ["get", "patch"]},
-    {"apiGroups": [""], "resources": ["pods"], "verbs": ["patch"]},
+    {"apiGroups": [""], "resources": ["pods/status"], "verbs": ["patch"]},
 ]
 
 

@@ -2,6 +2,8 @@
 
 {{- define "scoregate.checks" -}}
 {{- include "scoregate.notYet" . -}}
+{{- include "scoregate.nameCheck" . -}}
+{{- include "scoregate.neighbours" . -}}
 {{- with .Values -}}
 {{- $tls := or .sslSecret .sslCertPemFile .sslKeyPemFile .sslCname -}}
 {{- if and .allowInsecureConnections $tls -}}
@@ -25,6 +27,24 @@
 {{- if .loadBalancerSourceRanges -}}
 {{- fail (printf "loadBalancerSourceRanges is given, but inferenceRouterServiceType is %s: it needs loadBalancer" .inferenceRouterServiceType) -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{- define "scoregate.nameCheck" -}}
+{{- $name := include "scoregate.name" . -}}
+{{- if not (regexMatch "^[a-z]" $name) -}}
+{{- fail (printf "the release is called %s, and %s can't be the name of a Service, which begins with a letter: choose another, or set fullnameOverride" .Release.Name $name) -}}
+{{- end -}}
+{{- end }}
+
+{{- /* Asks the cluster; `helm template` has none to ask. */}}
+{{- define "scoregate.neighbours" -}}
+{{- range (lookup "apps/v1" "Deployment" .Release.Namespace "").items -}}
+{{- $labels := .metadata.labels | default dict -}}
+{{- $is := eq (get $labels "app.kubernetes.io/name") "scoregate" -}}
+{{- if and $is (ne (get $labels "app.kubernetes.io/instance") $.Release.Name) -}}
+{{- fail (printf "namespace %s has Scoregate already (Deployment %s): two in one namespace would share one Lease, and count each other's routers; give this one a namespace of its own" $.Release.Namespace .metadata.name) -}}
 {{- end -}}
 {{- end -}}
 {{- end }}

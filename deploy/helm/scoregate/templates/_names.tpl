@@ -1,19 +1,22 @@
 {{- /* How are things called, and what do they carry? */}}
 
 {{- define "scoregate.name" -}}
-{{- if contains "scoregate" .Release.Name -}}
-{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- $release := .Release.Name | replace "." "-" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride -}}
+{{- else if contains "scoregate" $release -}}
+{{- $release | trunc 40 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-scoregate" .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- printf "%s-scoregate" ($release | trunc 30 | trimSuffix "-") -}}
 {{- end -}}
 {{- end }}
 
 {{- define "scoregate.labels" -}}
 app.kubernetes.io/name: scoregate
 app.kubernetes.io/instance: {{ .Release.Name }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | replace "+" "_" | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
 {{- /* The Pods of one component: dict "root" . "component" "router". The autoscaler finds routers by name and component. */}}

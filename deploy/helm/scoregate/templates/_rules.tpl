@@ -3,34 +3,40 @@
 {{- define "scoregate.routerRules" -}}
 - apiGroups: [scoregate.io]
   resources: [inferenceendpoints]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [""]
   resources: [pods, secrets]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [apps]
   resources: [deployments, statefulsets]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 {{- end }}
 
 {{- define "scoregate.autoscalerRules" -}}
 {{ include "scoregate.routerRules" . }}
 - apiGroups: [autoscaling]
   resources: [horizontalpodautoscalers]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [scoregate.io]
   resources: [inferenceendpoints/status]
   verbs: [patch]
 - apiGroups: [apps]
   resources: [deployments/scale, statefulsets/scale]
   verbs: [get, patch]
-# The pod-deletion-cost of those that should leave first.
+# The pod-deletion-cost of those that should leave first: through the status, for who may patch Pods may change images.
 - apiGroups: [""]
-  resources: [pods]
+  resources: [pods/status]
   verbs: [patch]
-# Missing keys; what changed in a condition.
+# What changed in a condition.
 - apiGroups: [""]
-  resources: [secrets, events]
+  resources: [events]
   verbs: [create]
+{{- if .Values.autoscaler.createKeys }}
+# Missing keys; of what type a Secret is that has their name.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create, get]
+{{- end }}
 {{- end }}
 
 {{- define "scoregate.homeRules" -}}
@@ -45,5 +51,5 @@
 # Where the routers are, whose load it reads.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 {{- end }}

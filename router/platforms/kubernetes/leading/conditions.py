@@ -71,7 +71,7 @@ class _Finding(NamedTuple):
     message: str
 
 
-_NOT_BAD = frozenset(("FixedNumber", "NoTraffic", "NotServed", "CreatingSecret"))
+_NOT_BAD = frozenset(("FixedNumber", "NoTraffic", "NotServed", "CreatingSecret", "Starting"))
 """Of the reasons why something is not "True"."""
 
 _TROUBLES: dict[TroubleKind, tuple[str, str]] = {
@@ -94,7 +94,8 @@ def conditions_of(
     told = {each.type: each for each in before}
     moment = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     conditions = []
-    for type_, status, reason, message in _findings(account, counts, keys_fault):
+    slept = "Ready" in told and told["Ready"].reason in ("ScaledToZero", "Starting")
+    for type_, status, reason, message in _findings(account, counts, keys_fault, slept):
         old = told.get(type_)
         conditions.append(
             Condition(
@@ -113,7 +114,10 @@ def is_bad(condition: Condition) -> bool:
     return condition.status != "True" and condition.reason not in _NOT_BAD
 
 
-def _findings(account: Account, counts: Mapping[str, Count], keys_fault: KeysFault | None) -> list[_Finding]:
+def _findings(
+    account: Account, counts: Mapping[str, Count], keys_fault: KeysFault | None, slept: bool
+) -> list[_Finding]:
+    """`slept`: it was scaled to zero, and no replica has been ready since."""
     endpoint = account.endpoint
     if endpoint is None:
         return [_accepted(account), *_nothing_served()]
@@ -123,7 +127,7 @@ def _findings(account: Account, counts: Mapping[str, Count], keys_fault: KeysFau
         _workloads_found(account),
         _keys_ready(account, endpoint, keys_fault),
         _scaling_active(endpoint, of),
-        _ready(endpoint, of),
+        _ready(endpoint, of, slept),
     ]
 
 
@@ -198,7 +202,7 @@ def _troubles(of: Mapping[str, Count]) -> list[str]:
     return [f"{name}: {each.reason}" for name, each in sorted(found, key=lambda one: order.index(one[1].kind))]
 
 
-def _ready(endpoint: Endpoint, of: Mapping[str, Count]) -> _Finding:
+def _ready(endpoint: Endpoint, of: Mapping[str, Count], slept: bool) -> _Finding:
     taking = [name for name, weight in endpoint.weights if weight > 0]
     if not taking:
         message = (
@@ -214,6 +218,9 @@ def _ready(endpoint: Endpoint, of: Mapping[str, Count]) -> _Finding:
     if not lacking:
         message = f"{_and(without)} {_has(without)} no replica while no request comes; the next request waits for one."
         return _Finding("Ready", "True", "ScaledToZero", message)
+    if slept and all(_wakes(declared[name], of[name]) for name in lacking):
+        message = "\n".join(f"{name}: requests wait for the first replica to start." for name in lacking)
+        return _Finding("Ready", "False", "Starting", message)
     lines = [f"{name}: {_lack(of[name])}" for name in lacking]
     advice = "Look at the other conditions here, and at the Events and logs of the Pods."
     return _Finding("Ready", "False", "NoReadyReplica", "\n".join((*lines, advice)))
@@ -221,6 +228,10 @@ def _ready(endpoint: Endpoint, of: Mapping[str, Count]) -> _Finding:
 
 def _is_at_rest(deployment: Deployment, count: Count) -> bool:
     return deployment.holds_requests and count.wished == 0 and not count.troubles
+
+
+def _wakes(deployment: Deployment, count: Count) -> bool:
+    return deployment.holds_requests and bool(count.wished) and not count.troubles
 
 
 def _lack(count: Count) -> str:

@@ -4,7 +4,8 @@ I/O: a PATCH of `status` for each object that has news; beside it, Events (event
 (keys_secrets.py). It looks at the whole cluster twice a second, in slices of a few milliseconds.
 
 1. It is asked whether this process leads before each write.
-2. An object is written when there is news for it, at most once a second; for its utilization alone, every 5 s.
+2. An object is written when there is news for it, at most once a second; for its utilization alone, every 5 s, or
+   more seldom where there are many.
 3. Objects are written in the order in which they had news, a few at once, each with the newest there is.
 4. A failure puts off its own object alone, longer each time; it is said once, and again when it is another one.
 5. What was written is not written again because the API server made something else of it. What was meant for an
@@ -23,7 +24,7 @@ import msgspec
 from msgspec import Struct
 
 from router.core.model import Snapshot
-from router.platforms.kubernetes.api import Api, ApiError
+from router.platforms.kubernetes.api import MERGE_PATCH, Api, ApiError
 from router.platforms.kubernetes.cluster import Account, Cluster
 from router.platforms.kubernetes.leading.conditions import Count
 from router.platforms.kubernetes.leading.events import AT_ONCE as EVENTS_AT_ONCE
@@ -48,12 +49,14 @@ APART_S = 1.0
 """Between two writes of one object."""
 UTILIZATION_APART_S = 5.0
 """Where nothing but its utilization is news."""
+UTILIZATIONS_PER_S = 10
+"""So many such writes for all objects together, about: of a thousand that are busy each is written as seldom as it
+must be, by chance sooner or later, so that they don't come all at once."""
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
 AGAIN_S = 10.0
 """How long after a failure of our own it begins anew."""
 
-_MERGE_PATCH = "application/merge-patch+json"
 _OF_THE_SERVER = frozenset((0, 401, 429, *range(500, 600)))
 """Answers that say nothing of the object that was asked for."""
 
@@ -196,13 +199,14 @@ class Reporter:
         path = f"/apis/scoregate.io/v1/namespaces/{account.namespace}/inferenceendpoints/{account.name}/status"
         body = {"status": wanted}
         try:
-            answer = await self._api.write("PATCH", path, body, content_type=_MERGE_PATCH, within_s=WITHIN_S)
+            answer = await self._api.write("PATCH", path, body, content_type=MERGE_PATCH, within_s=WITHIN_S)
         except ApiError as error:
             self._failed(line, error)
             return
         line.written = wanted
         line.read = line.result = _result(answer, wanted)
-        line.due_s, line.utilization_due_s = _now() + APART_S, _now() + UTILIZATION_APART_S
+        shared_s = len(self._lines) / UTILIZATIONS_PER_S * random.uniform(0.5, 1.5)
+        line.due_s, line.utilization_due_s = _now() + APART_S, _now() + max(UTILIZATION_APART_S, shared_s)
         if line.pause_s:
             line.pause_s = 0.0
             self._works_again(account)

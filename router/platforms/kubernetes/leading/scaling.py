@@ -17,20 +17,18 @@ from msgspec import Struct
 
 from router.core.model import Pods
 from router.platforms import PlatformError
-from router.platforms.kubernetes.api import Api, ApiError
+from router.platforms.kubernetes.api import MERGE_PATCH, Api, ApiError
+from router.platforms.kubernetes.objects import DELETION_COST, LEAVE_ORDER
+from router.platforms.kubernetes.picture.members import pod_uid
 
 TRIES = 5
 """A workload's status is written while its Pods come and go, and each time its version changes."""
 WRITES_AT_ONCE = 16
 ORDER_WITHIN_S = 3.0
 """For all annotations together: an order that is not complete is better than no scale-down."""
-COST = "controller.kubernetes.io/pod-deletion-cost"
-LEAVE_ORDER = "scoregate.io/leave-order"
-"""Holds the cost as we wrote it. A cost without it, or that differs, is somebody else's."""
 FIRST_COST = -1_000_000
 """Of the Pod that should leave first; each next one's is one higher. A Pod without a cost has 0."""
 
-_MERGE_PATCH = "application/merge-patch+json"
 
 log = logging.getLogger("scoregate.platform")
 
@@ -63,7 +61,7 @@ async def scale(api: Api, workload: Pods, replicas: int, *, leads: Callable[[], 
                 return
             _only_a_leader(leads, f"scale {_told(workload)} to {replicas}")
             change = {"metadata": present.metadata, "spec": {"replicas": replicas}}
-            await api.write("PATCH", path, change, content_type=_MERGE_PATCH)
+            await api.write("PATCH", path, change, content_type=MERGE_PATCH)
             return
         except ApiError as error:
             if error.status == 404:
@@ -78,7 +76,7 @@ async def scale(api: Api, workload: Pods, replicas: int, *, leads: Callable[[], 
 
 
 class Leaver(Protocol):
-    """A Pod of the workload."""
+    """A Pod of the workload; its uid is its replica's."""
 
     @property
     def namespace(self) -> str: ...
@@ -140,10 +138,11 @@ async def _write(api: Api, changes: Iterable[_Change], faults: list[str], leads:
         if not leads():
             return
         text = None if cost is None else str(cost)
-        metadata = {"uid": pod.uid, "annotations": {COST: text, LEAVE_ORDER: text}}
-        path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}"
+        metadata = {"uid": pod_uid(pod.uid), "annotations": {DELETION_COST: text, LEAVE_ORDER: text}}
+        # Annotations through the status: the right to patch a Pod itself would be one to change its image.
+        path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/status"
         try:
-            await api.write("PATCH", path, {"metadata": metadata}, content_type=_MERGE_PATCH)
+            await api.write("PATCH", path, {"metadata": metadata}, content_type=MERGE_PATCH)
         except ApiError as error:
             if error.status != 404:  # one that is gone has left
                 faults.append(str(error))
@@ -158,12 +157,12 @@ def _changes(pods: Sequence[Leaver], leave_first: Sequence[str], count: int) -> 
     costs = {pod.uid: FIRST_COST + turn for turn, pod in enumerate(going)}
     for pod in pods:
         cost = costs.get(pod.uid)
-        if not _is_theirs(pod) and pod.annotations.get(COST) != (None if cost is None else str(cost)):
+        if not _is_theirs(pod) and pod.annotations.get(DELETION_COST) != (None if cost is None else str(cost)):
             yield _Change(pod, cost)
 
 
 def _is_theirs(pod: Leaver) -> bool:
-    cost = pod.annotations.get(COST)
+    cost = pod.annotations.get(DELETION_COST)
     return cost is not None and cost != pod.annotations.get(LEAVE_ORDER)
 
 
@@ -172,7 +171,7 @@ def _theirs(pod: Leaver) -> int:
     if not _is_theirs(pod):
         return 0
     try:
-        return int(pod.annotations[COST])
+        return int(pod.annotations[DELETION_COST])
     except ValueError:
         return 0
 

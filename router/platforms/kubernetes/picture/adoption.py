@@ -19,14 +19,14 @@ from router.platforms.kubernetes.objects import Workload
 
 IS_MODEL, ENDPOINT_NAMES = "isazuremlapp", ("webservicename", "azuremlappname")
 """Labels of v1's Deployments and Pods."""
-SCALE_ANNOTATION = "scoregate.io/scale"
-""""false" on a Deployment leaves the number of its replicas alone."""
+OF_V2 = "ml.azure.com/endpoint-name"
+"""v2's are labelled `isazuremlapp`, too, but also so: what they are to be an InferenceEndpoint says."""
 
 
 def v1_name(workload: Workload) -> str | None:
     """The name of its endpoint; None where it is no model of v1."""
     labels = workload.metadata.labels
-    if labels.get(IS_MODEL, "").lower() != "true":
+    if labels.get(IS_MODEL, "").lower() != "true" or OF_V2 in labels:
         return None
     return next((labels[label] for label in ENDPOINT_NAMES if labels.get(label)), None)
 
@@ -111,7 +111,7 @@ def _document(endpoint: str, workload: Workload) -> dict[str, Any]:
         "port": workload.first_port or 5001,
         "requestSettings": {"requestTimeoutMs": 60_000, "maxQueueWaitMs": 500, "maxConcurrentRequestsPerInstance": 1},
     }
-    if metadata.annotations.get(SCALE_ANNOTATION, "").lower() != "false":
+    if (metadata.notes.scale or "").lower() != "false":
         deployment["scaleSettings"] = {"minInstances": 1, "maxInstances": 10, "targetUtilizationPercentage": 70}
     spec = {"auth": {"mode": "key"}, "deployments": [deployment]}
     return {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": endpoint}, "spec": spec}

@@ -34,8 +34,11 @@ CANT_START = frozenset(
 )
 """What a container waits for that starts only once somebody mends it."""
 
-KEPT_ANNOTATIONS = ("controller.kubernetes.io/pod-deletion-cost", "scoregate.io/")
-"""All that is kept of them begins so; others may be large."""
+CRASHES = 2
+"""A container that was started anew so often, and ended soon, won't start by itself, though it runs for a moment each
+time: what it waits for says so only between those."""
+SOON_S = 600.0
+"""Kubelets, too, take it for well when it has run for so long."""
 
 
 class Member(Struct, frozen=True, kw_only=True, gc=False):
@@ -60,6 +63,11 @@ class Member(Struct, frozen=True, kw_only=True, gc=False):
         return Replica(uid=uid, deployment=key, host=self.host, port=port, ready=self.ready, leaving=self.leaving)
 
 
+def pod_uid(replica: str) -> str:
+    """The Pod's own, of its replica's uid."""
+    return replica.partition("@")[0]
+
+
 def member_of(pod: Pod) -> Member | None:
     """None for one that has finished."""
     if pod.status.phase in FINISHED:
@@ -73,9 +81,7 @@ def member_of(pod: Pod) -> Member | None:
         host=pod.status.pod_ip,
         ready=pod.takes_requests,
         leaving=leaving,
-        annotations={
-            name: text for name, text in pod.metadata.annotations.items() if name.startswith(KEPT_ANNOTATIONS)
-        },
+        annotations=pod.metadata.annotations,
         unplaced="" if leaving else _unplaced(pod),
         failing="" if leaving else _failing(pod),
     )
@@ -89,12 +95,33 @@ def _unplaced(pod: Pod) -> str:
 
 
 def _failing(pod: Pod) -> str:
+    if pod.takes_requests:
+        return ""
     for container in _containers(pod):
-        waiting = container.state.waiting
-        if waiting is not None and waiting.reason in CANT_START:
-            why = f"{waiting.reason}: {shortened(waiting.message)}" if waiting.message else waiting.reason
+        if why := _cant_start(container) or _ends_soon(container):
             return f"container {container.name} of Pod {pod.metadata.name} can't start: {why}"
     return ""
+
+
+def _cant_start(container: ContainerStatus) -> str:
+    waiting = container.state.waiting
+    if waiting is None or waiting.reason not in CANT_START:
+        return ""
+    return f"{waiting.reason}: {shortened(waiting.message)}" if waiting.message else waiting.reason
+
+
+def _ends_soon(container: ContainerStatus) -> str:
+    if container.ready or container.restart_count < CRASHES:
+        return ""
+    now = container.state.terminated
+    last = now or container.last_state.terminated
+    if last is None or (now is not None and now.exit_code == 0):
+        return ""
+    lasted_s = last.lasted_s
+    if lasted_s is None or lasted_s >= SOON_S:
+        return ""
+    times = container.restart_count + (now is not None)
+    return f"it has ended soon {times} times, last with {last.reason or 'Error'} (exit code {last.exit_code})"
 
 
 def _containers(pod: Pod) -> Iterator[ContainerStatus]:
@@ -211,7 +238,7 @@ class Membership:
             self._changed.add(deployment)
             concerned = self._selection.choose(deployment, namespace, None)
         for pod in concerned | self._selection.choose(deployment, namespace, selector):
-            self._tell(pod, {deployment})
+            self._tell_of(pod, deployment)
 
     def forget(self, deployment: str) -> None:
         """It is declared no more."""
@@ -244,10 +271,21 @@ class Membership:
 
     def _tell(self, pod: str, lost: Set[str]) -> None:
         """All that choose the Pod now, and those that may have lost it."""
-        member = self._pods.get(pod)
         choosers = self._selection.chosen_by(pod)
+        first = min(choosers, default="")
         for deployment in choosers | lost:
-            keeps = member if deployment in choosers else None
-            shared = keeps is not None and self._is_shared(pod, deployment)
-            self._deployments[deployment].put(pod, keeps, shared=shared)
-            self._changed.add(deployment)
+            self._put(pod, deployment, first, keeps=deployment in choosers)
+
+    def _tell_of(self, pod: str, changed: str) -> None:
+        """One of all that choose the Pod has changed its mind: that is news for it, and for the first of the others."""
+        choosers = self._selection.chosen_by(pod)
+        first = min(choosers, default="")
+        self._put(pod, changed, first, keeps=changed in choosers)
+        second = min((each for each in choosers if each != changed), default="")
+        if second and changed <= second:
+            self._put(pod, second, first, keeps=True)
+
+    def _put(self, pod: str, deployment: str, first: str, *, keeps: bool) -> None:
+        member = self._pods.get(pod) if keeps else None
+        self._deployments[deployment].put(pod, member, shared=member is not None and deployment != first)
+        self._changed.add(deployment)
