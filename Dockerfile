@@ -26,7 +26,7 @@ LABEL org.opencontainers.image.title="scoregate" \
 RUN python -m pip uninstall --yes --quiet pip setuptools wheel \
     && install --directory --owner=65532 --group=65532 /var/lib/scoregate
 COPY --from=build /opt/scoregate /opt/scoregate
-ENV PATH=/opt/scoregate/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/opt/scoregate/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 SCOREGATE_STATE_DIR=/var/lib/scoregate
 # By number: Kubernetes can only then see that it is not root.
 USER 65532:65532
 WORKDIR /var/lib/scoregate
