@@ -25,6 +25,9 @@ from router.platforms.kubernetes.picture.keyring import Keyring, KeysState, secr
 from router.platforms.kubernetes.picture.members import Member, Membership
 from router.platforms.kubernetes.picture.workloads import Facts, WorkloadId, Workloads, pods_of
 
+ADMIN_PORT = 9001
+"""Of every router in a cluster: what deploy/ starts it with."""
+
 
 class Account(Struct, frozen=True, kw_only=True):
     """What is to be said of one InferenceEndpoint object."""
@@ -82,9 +85,8 @@ class _Served(NamedTuple):
 class Cluster:
     """Keys of objects are namespace/name; those of deployments endpoint/name. None: the object is gone."""
 
-    def __init__(self, settings: ClusterSettings, admin_port: int = 9001) -> None:
+    def __init__(self, settings: ClusterSettings) -> None:
         self._adopts = settings.adopt_v1
-        self._admin_port = admin_port
         self._claims = Claims()
         self._adoption = Adoption()
         self._workloads = Workloads()
@@ -131,7 +133,7 @@ class Cluster:
             return
         restarts = sum(container.restart_count for container in seen.status.container_statuses)
         ip = seen.status.pod_ip
-        admin = f"http://{f'[{ip}]' if ':' in ip else ip}:{self._admin_port}"
+        admin = f"http://{f'[{ip}]' if ':' in ip else ip}:{ADMIN_PORT}"
         self._instances[key] = Instance(id=f"{seen.metadata.uid}/{restarts}", admin=admin)
 
     # -- what it amounts to --------------------------------------------------------------------------------

@@ -374,9 +374,9 @@ def test_routers_are_those_that_are_ready_and_a_restart_makes_another(told: Told
 
 
 def test_the_port_of_the_routers_is_told() -> None:
-    cluster = Cluster(ClusterSettings(), admin_port=19001)
+    cluster = Cluster(ClusterSettings())
     cluster.router("gate/router", a_pod("router", "gate"))
-    assert cluster.snapshot().instances[0].admin == "http://10.0.0.1:19001"
+    assert cluster.snapshot().instances[0].admin == "http://10.0.0.1:9001"
 
 
 def test_a_trouble_of_one_deployment_is_not_anothers(iris: Told) -> None:
