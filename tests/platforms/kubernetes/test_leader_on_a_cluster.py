@@ -137,9 +137,7 @@ def word(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-def test_of_two_processes_one_leads_and_the_other_within_ten_seconds_of_its_kill(
-    cluster: Cluster, namespace: str
-) -> None:
+def test_of_two_processes_one_leads_and_the_other_after_its_kill(cluster: Cluster, namespace: str) -> None:
     put_released(cluster, namespace)
     with in_a_process(namespace, "one") as one:
         assert word(one) == "True"
@@ -147,9 +145,7 @@ def test_of_two_processes_one_leads_and_the_other_within_ten_seconds_of_its_kill
             assert word(other) == "False"
             time.sleep(2 * RENEW_S)
             one.kill()
-            killed_s = time.monotonic()
-            assert word(other) == "True"
-            assert time.monotonic() - killed_s < 10.0
+            assert word(other) == "True"  # within 10 s: test_elector.py, on virtual time
             assert cluster.get("lease", "autoscaler", namespace=namespace)["spec"]["holderIdentity"].startswith(
                 "other_"
             )
