@@ -11,7 +11,7 @@ import pytest
 
 from router import __version__, cli
 from router.config import RouterConfig
-from router.platforms import ClusterSettings
+from router.platforms import ClusterSettings, PlatformError
 from tests.commands import failed, run
 from tests.router_process import declare
 
@@ -173,6 +173,20 @@ def test_what_a_router_looks_at_in_a_cluster(started: list[RouterConfig]) -> Non
     result = run("router", "--platform", "kubernetes", "--namespaces", "a,b", SCOREGATE_NAMESPACE="home")
     assert result.exit_code == 0, result.output
     assert [config.platform for config in started] == ["kubernetes"]
+
+
+def test_the_platform_is_opened_with_what_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[tuple[str, dict[str, object]]] = []
+
+    def note(name: str, **given: object) -> None:
+        opened.append((name, given))
+        raise PlatformError("no cluster here")
+
+    monkeypatch.setattr(cli, "open_platform", note)
+    assert failed("router", "--platform", "kubernetes", "--namespaces", "a,b") == "no cluster here\n"
+    ((name, given),) = opened
+    assert (name, given["cluster"]) == ("kubernetes", ClusterSettings(namespaces=("a", "b")))
+    assert not given.get("scaling")
 
 
 def test_a_flag_is_stronger_than_the_environment(started: list[RouterConfig]) -> None:

@@ -16,6 +16,7 @@ import pytest
 from router.config import RouterConfig
 from router.core.declare import declared_endpoints
 from router.core.model import Replica, Snapshot
+from router.platforms import Standing
 from router.platforms.local.state import StateDirectory
 from router.platforms.memory import MemoryPlatform
 from router.server import RouterServer
@@ -54,6 +55,22 @@ async def test_it_says_where_it_listens_and_scores(site: Site) -> None:
         one.send_signal()
         assert await one.ended() == 0
         assert b"Traceback" not in one.said
+
+
+async def test_the_internal_port_has_an_address_of_its_own(site: Site) -> None:
+    async with routing(site.folder, "--admin-host", "127.0.0.2") as one:
+        assert one.place.public.startswith("http://127.0.0.1:")
+        assert one.place.admin.startswith("http://127.0.0.2:")
+        await one.ready()
+
+
+async def test_what_the_platform_says_of_itself_is_told(tmp_path: Path) -> None:
+    platform = MemoryPlatform()
+    server = RouterServer(RouterConfig(platform="local", state_dir=tmp_path, access_log="off"), platform)
+    assert server.not_ready_because() == "no endpoints are known yet"
+    platform.stands = Standing(3.0, "pods: the API server answers 403")
+    assert server.not_ready_because() == "no endpoints are known yet: pods: the API server answers 403"
+    assert server.standing() == platform.stands
 
 
 async def test_the_internal_pages_are_not_on_the_public_port_nor_scoring_on_the_internal(site: Site) -> None:

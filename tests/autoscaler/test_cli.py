@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from autoscaler import cli
 from autoscaler.journal import Journal, journal_file, journals, older
 from autoscaler.laws import LAWS
+from router.platforms import ClusterSettings, PlatformError
 from tests.autoscaler.nouns import KEY, decision, deployment, seen
 from tests.commands import failed, run
 
@@ -225,3 +227,18 @@ def test_explain_cuts_no_figure_on_a_narrow_terminal(state: Path, monkeypatch: p
 def test_an_autoscaler_that_can_not_be_says_why(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("in the way")
     assert "state" in failed("autoscaler", "run", "--state-dir", tmp_path / "state" / "x")
+
+
+def test_the_platform_is_opened_to_scale_what_is_looked_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    opened: list[tuple[str, dict[str, object]]] = []
+
+    def note(name: str, **given: object) -> None:
+        opened.append((name, given))
+        raise PlatformError("no cluster here")
+
+    monkeypatch.setattr(cli, "open_platform", note)
+    words = ("autoscaler", "run", "--platform", "kubernetes", "--namespaces", "a,b", "--namespace", "home")
+    assert failed(*words, "--state-dir", tmp_path) == "no cluster here\n"
+    ((name, given),) = opened
+    assert (name, given["scaling"]) == ("kubernetes", True)
+    assert given["cluster"] == ClusterSettings(namespaces=("a", "b"), home="home")

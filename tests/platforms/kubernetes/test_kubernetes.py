@@ -19,7 +19,6 @@ from tests.kubernetes.fake import FakeApiServer
 from tests.models import until as eventually
 
 PATIENCE_S = 20.0
-SPEC = {"deployments": [{"name": "blue", "workload": {"kind": "Deployment", "name": "iris-blue"}, "port": 5001}]}
 SCALED = {"scaleSettings": {"minInstances": 1, "maxInstances": 4}}
 
 
@@ -208,6 +207,18 @@ async def test_an_expired_version_is_no_matter(server: FakeApiServer) -> None:
         await until(platform, lambda seen: len(ready(seen)) == 2)
 
 
+async def test_after_a_snapshot_that_took_long_none_is_made_for_a_while(
+    server: FakeApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "REST_TO_WORK", 1e9)
+    declare(server)
+    async with opened() as platform:
+        before = await until(platform, lambda seen: True)
+        start(server, "one")
+        await asyncio.sleep(0.5)
+        assert await until(platform, lambda seen: True) == before
+
+
 async def test_the_worst_of_all_that_is_followed_is_told(server: FakeApiServer) -> None:
     server.answer_with(403, only=lambda method, path: "/pods" in path or "/secrets" in path)
     async with opened() as platform:
@@ -328,6 +339,36 @@ async def test_who_does_not_lead_writes_nothing(server: FakeApiServer) -> None:
     assert {asked.method for asked in server.requests} == {"GET"}
 
 
+async def test_half_a_picture_is_neither_told_of_nor_mended(server: FakeApiServer) -> None:
+    """As long as Secrets are not known, each would seem to be missing."""
+    declare(server, **SCALED)
+    server.put("leases", documents.lease(LEASE, holder="", leaseDurationSeconds=1))
+    server.answer_with(500, only=lambda method, path: method == "GET" and "/secrets" in path)
+    async with opened(scaling=True) as platform, aclosing(platform.leadership()) as leadership:  # type: ignore[type-var]
+        assert await anext(leadership) is True
+        await asyncio.sleep(1.5)
+        assert status(server) == {}
+        assert server.items("secrets") == []
+        server.recover()
+        await eventually(lambda: bool(status(server)) and server.items("secrets") != [])
+
+
+async def test_who_loses_the_lead_reports_no_more(server: FakeApiServer) -> None:
+    declare(server, **SCALED)
+    server.put("leases", documents.lease(LEASE, holder="", leaseDurationSeconds=1))
+    async with opened(scaling=True) as platform, aclosing(platform.leadership()) as leadership:  # type: ignore[type-var]
+        assert await anext(leadership) is True
+        await eventually(reports)
+        server.put("leases", documents.lease(LEASE, holder="another", leaseDurationSeconds=600))
+        assert await asyncio.wait_for(anext(leadership), PATIENCE_S) is False
+        await eventually(lambda: not reports())
+
+
+def reports() -> bool:
+    """Whether a task of a reporter runs here."""
+    return any("KubernetesPlatform._report" in str(task.get_coro()) for task in asyncio.all_tasks())
+
+
 async def test_who_gave_up_the_lead_scales_no_more(server: FakeApiServer) -> None:
     declare(server, **SCALED)
     server.put("leases", documents.lease(LEASE, holder="", leaseDurationSeconds=1))
@@ -356,5 +397,4 @@ async def test_one_of_two_leads_and_the_other_after_it(server: FakeApiServer) ->
             takes_over = asyncio.ensure_future(anext(second))
             await asyncio.sleep(0.5)
             assert not takes_over.done()
-        async with asyncio.timeout(PATIENCE_S):
-            assert await takes_over is True
+        assert await asyncio.wait_for(takes_over, PATIENCE_S) is True
