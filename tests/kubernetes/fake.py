@@ -243,11 +243,6 @@ class FakeApiServer:
         """What is older than now is forgotten: a watch from there or a continue token of then is told 410."""
         self.store.compact()
 
-    @property
-    def watches(self) -> int:
-        """How many are open."""
-        return len(self._watches)
-
     # HTTP
 
     def _tell(self, change: Change) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -18,18 +17,6 @@ from tests.kubernetes.plain import PATIENCE_S, PlainClient, Watching
 
 PODS = "/api/v1/pods"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[FakeApiServer]:
-    async with FakeApiServer() as server:
-        yield server
-
-
-@pytest.fixture
-async def client(server: FakeApiServer) -> AsyncIterator[PlainClient]:
-    async with PlainClient(Path(server.kubeconfig)) as client:
-        yield client
 
 
 async def next_of(watch: Watching) -> tuple[str, str]:

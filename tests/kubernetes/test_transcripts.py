@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,18 +62,6 @@ def agree(replies: list[Reply], title: str) -> None:
         assert shape(reply.body) == shape(json.loads(each.body))
         assert reply.headers.get("retry-after") == each.headers.get("retry-after")
         assert reply.headers["content-type"] == each.headers["content-type"]
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[FakeApiServer]:
-    async with FakeApiServer() as server:
-        yield server
-
-
-@pytest.fixture
-async def client(server: FakeApiServer) -> AsyncIterator[PlainClient]:
-    async with PlainClient(Path(server.kubeconfig)) as client:
-        yield client
 
 
 async def test_leases(client: PlainClient) -> None:

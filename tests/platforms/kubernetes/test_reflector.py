@@ -62,8 +62,6 @@ class WithTheServer(RuleBasedStateMachine):
         self.told = Told()
         self.pages: list[list[tuple[str, Pod]]] = []
         self.listed_at = 0
-        self.lists_begun = 0
-        self.believed: dict[str, Pod] = {}
         """What the reflector has to have told, at the end of a list and after an event."""
 
     def _next(self) -> str:
