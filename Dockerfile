@@ -30,8 +30,10 @@ ENV PATH=/opt/scoregate/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 S
 # By number: Kubernetes can only then see that it is not root.
 USER 65532:65532
 WORKDIR /var/lib/scoregate
-EXPOSE 8080 9001
+EXPOSE 8080 8443 9001 9002
 # Of a router. Kubernetes has probes of its own, and doesn't look at it.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 CMD ["python", "-c", "from http.client import HTTPConnection as C; c = C('127.0.0.1', 9001, timeout=2); c.request('GET', '/healthz'); raise SystemExit(c.getresponse().status != 200)"]
 ENTRYPOINT ["scoregate"]
+# Alone it refuses to start: mount a certificate and set SCOREGATE_TLS_DIR, or, where something in front ends TLS,
+# SCOREGATE_ALLOW_INSECURE_CONNECTIONS=true.
 CMD ["router", "--platform=kubernetes", "--host=0.0.0.0", "--port=8080", "--admin-host=0.0.0.0", "--admin-port=9001", "--state-dir=/var/lib/scoregate"]

@@ -14,6 +14,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from router.core.model import ScaleSettings
 from router.options import as_json as json_option
 from router.options import cluster_settings, in_cluster, option, state_dir
 from router.platforms import ClusterSettings, PlatformError, open_platform
+from router.platforms.identity import OwnIdentity
 from router.platforms.local.race import first
 from router.tables import print_table
 
@@ -82,7 +84,9 @@ def autoscaler() -> None:
 )
 @in_cluster
 @_state_dir
-def run(platform: str, namespaces: tuple[str, ...], namespace: str | None, adopt_v1: bool, state_dir: Path) -> None:
+def run(
+    platform: str, namespaces: tuple[str, ...], namespace: str | None, adopt_v1: bool, vault: str, state_dir: Path
+) -> None:
     """Run one autoscaler process, until SIGTERM or SIGINT.
 
     Of several with the same --state-dir, or in a cluster the same --namespace, one scales; the others observe, and
@@ -90,7 +94,7 @@ def run(platform: str, namespaces: tuple[str, ...], namespace: str | None, adopt
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    cluster = cluster_settings(platform, namespaces, namespace, adopt_v1)
+    cluster = cluster_settings(platform, namespaces, namespace, adopt_v1, vault)
     with _failing():
         asyncio.run(_scale_until_stopped(platform, state_dir, cluster))
 
@@ -102,7 +106,8 @@ async def _scale_until_stopped(platform: str, state_dir: Path, cluster: ClusterS
     journal = Journal(journals(state_dir))
     try:
         async with open_platform(platform, file=None, state_dir=state_dir, cluster=cluster, scaling=True) as opened:
-            await first(Autoscaler(opened, Feed, journal).run(), _until(stop))
+            own = OwnIdentity(lambda: opened.administration.vault)
+            await first(Autoscaler(opened, partial(Feed, identify=own.client), journal).run(), _until(stop))
     finally:
         journal.close()
 

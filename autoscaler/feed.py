@@ -1,20 +1,25 @@
 """How busy are the routers right now, by their own word?
 
-I/O: HTTP to the internal port of each router instance. One task for each asks for `/load` again and again; the router
-holds the answer back for a period, or gives it at once when a queue forms. Whatever one of them does, the others
-are asked as before.
+I/O: HTTP to each router instance: to its port between instances, over TLS with certificates on both sides; to its
+internal port where it has none. One task for each asks for `/load` again and again; the router holds the answer back
+for a period, or gives it at once when a queue forms. Whatever one of them does, the others are asked as before.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+import ssl
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack
+from typing import Any
 
 import httpx
 import msgspec
 
 from router.core.model import Instance, Load
+from router.platforms import identity
+from router.platforms.handshake import Trace, closing_handshakes
 
 MAX_REPLY_BYTES = 8 * 2**20
 GAP_S = 0.1
@@ -23,6 +28,9 @@ PATIENCE_S = 2.0
 """For an answer, beyond the time for which it was asked to be held back."""
 SEQUENCE = "x-scoregate-load-seq"
 """The reply's header that says which state of the queues it tells; sent back as `since`."""
+
+Identify = Callable[[], Awaitable[ssl.SSLContext]]
+"""How this process shows who it is, and knows another instance. Raises PlatformError while that is not known."""
 
 Deliver = Callable[[str, list[Load], float], None]
 """Instance id, its load of every deployment, the loop's time of the report."""
@@ -37,8 +45,9 @@ class _Useless(Exception):
 class Feed:
     """`follow` the instances there are, `close` it in the end."""
 
-    def __init__(self, deliver: Deliver) -> None:
+    def __init__(self, deliver: Deliver, identify: Identify) -> None:
         self._deliver = deliver
+        self._identify = identify
         self._period_s = 1.0
         self._asking: dict[Instance, asyncio.Task[None]] = {}
 
@@ -63,10 +72,14 @@ class Feed:
         loop = asyncio.get_running_loop()
         since: str | None = None
         fault = ""
-        async with httpx.AsyncClient(trust_env=False, timeout=None) as client:  # _fetch has a deadline
+        async with AsyncExitStack() as open_clients:
+            client: httpx.AsyncClient | None = None
             while True:
                 asked_s = loop.time()
                 try:
+                    if client is None:
+                        client = await open_clients.enter_async_context(await self._client(instance))
+                        asked_s = loop.time()
                     loads, since = await self._fetch(client, instance, since)
                     self._deliver(instance.id, loads, loop.time())
                     pause_s = GAP_S if since is not None else self._period_s
@@ -76,8 +89,15 @@ class Feed:
                 except Exception as error:
                     since, pause_s = None, self._period_s
                     if fault != (fault := _said(error)):
-                        log.warning("router %s at %s does not report its load: %s", instance.id, instance.admin, fault)
+                        where = instance.peer or instance.admin
+                        log.warning("router %s at %s does not report its load: %s", instance.id, where, fault)
                 await asyncio.sleep(asked_s + pause_s - loop.time())
+
+    async def _client(self, instance: Instance) -> httpx.AsyncClient:
+        """`_fetch` has a deadline."""
+        if not instance.peer:
+            return httpx.AsyncClient(base_url=instance.admin, trust_env=False, timeout=None)
+        return httpx.AsyncClient(base_url=instance.peer, trust_env=False, timeout=None, verify=await self._identify())
 
     async def _fetch(
         self, client: httpx.AsyncClient, instance: Instance, since: str | None
@@ -88,7 +108,10 @@ class Feed:
         headers = {"accept": "application/json", "accept-encoding": "identity"}
         async with (
             asyncio.timeout(wait_s + PATIENCE_S),
-            client.stream("GET", f"{instance.admin}/load", params=params, headers=headers) as reply,
+            closing_handshakes() as trace,
+            client.stream(
+                "GET", "/load", params=params, headers=headers, extensions=_over_tls(instance, trace)
+            ) as reply,
         ):
             if reply.status_code != 200:
                 raise _Useless(f"it answers {reply.status_code}")
@@ -100,9 +123,16 @@ class Feed:
             return msgspec.json.decode(content, type=list[Load]), reply.headers.get(SEQUENCE)
 
 
+def _over_tls(instance: Instance, trace: Trace) -> dict[str, Any]:
+    return {"sni_hostname": identity.NAME, "trace": trace} if instance.peer else {}
+
+
 def _said(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "it does not answer in time"
     if isinstance(error, msgspec.DecodeError | UnicodeDecodeError):
         return f"its answer is not a router's: {error}"
-    return str(error) or type(error).__name__
+    text = str(error) or type(error).__name__
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return f"{text}; was instance-ca in the vault replaced since one of the two started? Then restart the older"
+    return text

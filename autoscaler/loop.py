@@ -8,12 +8,14 @@ How busy all deployments are it tells the platform, which may have a place to sh
 2. A deployment is decided at least once in its law's period, and at once when a router reports more to do.
 3. No deployment has two calls to the platform at the same time.
 4. What something else scales is left alone.
+5. What is held by hand has that number, and the law's own again once that is over.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -143,7 +145,8 @@ class Autoscaler:
     def _decide(self, each: ScaledDeployment, now: float) -> None:
         each.due_s = now + LOOK_S  # unless the law gets to say when
         with self._going_on(each.key, "its law"):
-            seen, decision = each.decide(now)
+            calendar_s = time.time()  # noqa: TID251 - what is held by hand is held by the calendar
+            seen, decision = each.decide(now, calendar_s)
             outcome = self._carry_out(each, decision.replicas, seen.wished, now)
             if self._leads:
                 with self._going_on(each.key, "its record"):

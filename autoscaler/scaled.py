@@ -1,10 +1,13 @@
 """What does the autoscaler keep of one deployment that it scales?
 
 Pure. Its observer, its law, what was last asked for, and which replicas could best go. The loop (loop.py) shows it
-what comes in and carries out what it says.
+what comes in and carries out what it says. While its number is held by hand, the law is asked all the same, so that
+it knows all when the hold ends; only what something else scales is stronger than a hand.
 """
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
@@ -12,7 +15,8 @@ from autoscaler.laws import LAWS
 from autoscaler.observation import Decision, Law, Observation
 from autoscaler.observer import Observer
 from autoscaler.share import Share
-from router.core.model import Deployment, Load, Trouble
+from router.core.model import Deployment, Hold, Load, Trouble
+from router.platforms.asked import LATEST_S
 
 LAW = "scoregate"
 """The one that decides live, of `LAWS`."""
@@ -20,6 +24,7 @@ REPORTS_VALID_S = 5.0
 """A router that has said nothing for so long is missing."""
 ASK_AGAIN_S = 5.0
 """So long a platform has to show what it was asked for; then it is asked again."""
+_DAY_S = 86_400.0
 
 
 class ScaledDeployment:
@@ -39,6 +44,7 @@ class ScaledDeployment:
         self._asked: tuple[int, float] | None = None
         self._uids: list[str] = []
         self._loads: dict[str, Load] = {}
+        self._hold: Hold | None = None
         self._share: Share | None = None
         self._instances: frozenset[str] = frozenset()
 
@@ -55,6 +61,8 @@ class ScaledDeployment:
         if (share, instances) == (self._share, self._instances):
             return  # as for most at most times: a snapshot may have thousands of deployments
         gravest = share.gravest
+        if share.hold != self._hold:
+            self._hold, self.due_s = share.hold, now
         self.conflict = gravest if gravest is not None and gravest.kind == "conflict" else None
         self._uids = [replica.uid for replica in share.replicas if not replica.leaving]
         self._wished = len(self._uids) if share.wished is None else share.wished
@@ -72,14 +80,27 @@ class ScaledDeployment:
         demand = load.in_flight + load.queued
         return load.queued > 0 or before is None or demand > before.in_flight + before.queued
 
-    def decide(self, now: float) -> tuple[Observation, Decision]:
-        """Raises what the law raises."""
+    def decide(self, now: float, calendar_s: float) -> tuple[Observation, Decision]:
+        """`calendar_s`: now, since the epoch. Raises what the law raises."""
         if self._law is None:
             assert self.noun.scale is not None
             self._law = LAWS[LAW](self.noun.scale, _concurrency(self.noun))
         self.due_s = now + self._law.period_s
         seen = replace(self._observer.observe(now), queue_wait_s=self.noun.request.max_queue_wait_ms / 1000)
-        return seen, self._law.decide(seen)
+        return seen, self._held(self._law.decide(seen), calendar_s)
+
+    def _held(self, decision: Decision, calendar_s: float) -> Decision:
+        """What is set by hand instead, if anything is and it is not over."""
+        hold = self._hold
+        if hold is None or hold.until_s <= calendar_s or self.conflict is not None:
+            return decision
+        replicas = self.noun.allowed(hold.replicas)
+        bounds = "" if replicas == hold.replicas else f", as near to {hold.replicas} as its bounds allow"
+        return replace(
+            decision,
+            replicas=replicas,
+            reason=f"held at {replicas} by hand until {_moment(hold.until_s, calendar_s)}{bounds}",
+        )
 
     def stands(self, now: float) -> int:
         """The number asked for lately, or else the one that the platform works towards."""
@@ -102,6 +123,12 @@ class ScaledDeployment:
                 if uid in in_flight:
                     in_flight[uid] += count
         return tuple(sorted(reversed(self._uids), key=in_flight.__getitem__))  # a snapshot has the oldest first
+
+
+def _moment(at_s: float, now_s: float) -> str:
+    """With its day, unless that is clear."""
+    moment = datetime.fromtimestamp(min(at_s, LATEST_S), UTC)
+    return moment.strftime("%H:%M:%SZ" if at_s - now_s < _DAY_S else "%Y-%m-%dT%H:%M:%SZ")
 
 
 def _concurrency(deployment: Deployment) -> int:

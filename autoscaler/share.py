@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from router.core.model import Replica, Snapshot, Trouble, TroubleKind
+from router.core.model import Hold, Replica, Snapshot, Trouble, TroubleKind
 
 _GRAVEST: tuple[TroubleKind, ...] = ("conflict", "placement", "start")
 
@@ -23,6 +23,8 @@ class Share(NamedTuple):
     """None where the platform knows no number."""
     gravest: Trouble | None = None
     """Of its troubles; the first of several that are as grave."""
+    hold: Hold | None = None
+    """Its number as somebody set it by hand; it may be over."""
 
 
 NO_SHARE = Share()
@@ -37,8 +39,13 @@ def shares(snapshot: Snapshot) -> Mapping[str, Share]:
     for trouble in snapshot.troubles:
         troubles[trouble.deployment].append(trouble)
     return {
-        key: Share(tuple(replicas.get(key, ())), snapshot.wished.get(key), _gravest(troubles.get(key, ())))
-        for key in replicas.keys() | snapshot.wished.keys() | troubles.keys()
+        key: Share(
+            tuple(replicas.get(key, ())),
+            snapshot.wished.get(key),
+            _gravest(troubles.get(key, ())),
+            snapshot.holds.get(key),
+        )
+        for key in replicas.keys() | snapshot.wished.keys() | troubles.keys() | snapshot.holds.keys()
     }
 
 

@@ -38,11 +38,13 @@ class Proxy:
     title: str
     group: ProcessGroup
     port: int
-    authorization: str
+    authorization: str | Path
+    """As `wrk.load` takes it."""
+    path: str = PATH
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}{PATH}"
+        return f"http://127.0.0.1:{self.port}{self.path}"
 
 
 @contextmanager
@@ -55,7 +57,7 @@ def direct(folder: Path, core: int) -> Iterator[Proxy]:
     command = [sys.executable, "-m", "bench.replica", str(port)]
     with running(command, core=core, log=folder / "replica.log") as group:
         proxy = Proxy("direct", "(replica alone)", group, port, f"Bearer {PLACEHOLDER_KEY}")
-        _wait(lambda: _scores(proxy), group, "the replica")
+        until_it_scores(proxy)
         yield proxy
 
 
@@ -70,8 +72,13 @@ def proxying(peer: Peer, folder: Path, core: int, replica_port: int) -> Iterator
             _wait(key_file.exists, group, peer.title)
             key = msgspec.json.decode(key_file.read_bytes(), type=_Keys).primary_key
         proxy = Proxy(peer.name, peer.title, group, port, f"Bearer {key}")
-        _wait(lambda: _scores(proxy), group, peer.title)
+        until_it_scores(proxy)
         yield proxy
+
+
+def until_it_scores(proxy: Proxy) -> None:
+    """Raises PeerError where it never does, or wrongly."""
+    _wait(lambda: _scores(proxy), proxy.group, proxy.title)
 
 
 class _Keys(msgspec.Struct, rename="camel"):
@@ -81,10 +88,12 @@ class _Keys(msgspec.Struct, rename="camel"):
 def _scores(proxy: Proxy) -> bool:
     """Does it pass 1 KB on yet? Raises PeerError if it does not bring the replica's answer back unchanged."""
     body = b"x" * 1024
-    headers = {"Authorization": proxy.authorization, "Content-Type": "application/json"}
+    given = proxy.authorization
+    first = given.read_text().partition("\n")[0] if isinstance(given, Path) else given
+    headers = {"Authorization": first, "Content-Type": "application/json"}
     connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=5)
     try:
-        connection.request("POST", PATH, body, headers)
+        connection.request("POST", proxy.path, body, headers)
         reply = connection.getresponse()
         answer = reply.read()
     except (OSError, http.client.HTTPException):

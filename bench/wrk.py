@@ -60,14 +60,17 @@ def parse(output: str) -> Counts:
     return counts
 
 
-def load(url: str, authorization: str, *, connections: int, seconds: int, core: int) -> Counts:
+def load(url: str, authorization: str | Path, *, connections: int, seconds: int, core: int) -> Counts:
     """POST to `url` over `connections` kept-alive connections, the next request as soon as a reply is there.
 
-    Raises LoadError.
+    `authorization`: of all requests, or a file with one on each line, which they have in turn. Raises LoadError.
     """
     command = ["taskset", "--cpu-list", str(core), "wrk", "--threads", "1", "--connections", str(connections)]
     command += ["--duration", f"{seconds}s", "--timeout", "10s", "--script", str(SCRIPT)]
-    command += ["--header", f"Authorization: {authorization}", url]
+    if isinstance(authorization, Path):
+        command += [url, "--", str(authorization)]
+    else:
+        command += ["--header", f"Authorization: {authorization}", url]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, process_group=0)
     if ran.returncode:
         raise LoadError(f"wrk on {url}: exit code {ran.returncode}: {(ran.stderr or ran.stdout).strip()}")

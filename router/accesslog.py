@@ -37,6 +37,8 @@ class Record(Struct, rename="camel", omit_defaults=True):
     endpoint: str = ""
     deployment: str = ""
     replica: str = ""
+    consumer: str = ""
+    """The name of the key; primary and secondary have theirs; `token` or `jwt` for a token."""
     attempts: int = 0
     queue_ms: float = 0.0
     overhead_ms: float = 0.0

@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import Coroutine
 from time import perf_counter
 from typing import Any
 
 from router.accesslog import AccessLog
-from router.core import auth, hygiene, retries
+from router.cancelling import Message, Receive, Send, cancelling
+from router.core import cors, hygiene, retries
 from router.core.dispatch import Permit, Ticket
 from router.core.errors import (
     BadRequest,
@@ -29,17 +30,16 @@ from router.core.errors import (
     Unavailable,
 )
 from router.core.http1 import ResponseHead
+from router.core.model import Cors
 from router.core.replies import error_reply
 from router.core.routes import Match
 from router.fleet import Fleet, LiveDeployment
 from router.forwarding import Forwarding
+from router.gate import Gate
 from router.records import record_of
+from router.replica_connection import ReplicaConnection
 from router.request import RandomDigits, Request, Scope
-from router.upstream import ReplicaConnection, Upstream
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+from router.upstream import Upstream
 
 TASK = "scoregate.task"
 """Key of the scope: the task that runs the app, where the server says so."""
@@ -48,8 +48,6 @@ CANCELS = "scoregate.cancels"
 INFORMATIONAL = "scoregate.informational"
 """ASGI extension: the server sends 1xx replies, as `{"type": "scoregate.informational", "status", "headers"}`."""
 
-_BODY_WITHIN_S = 30.0
-"""Under a server with no limit of its own: the wait for a piece of a body."""
 _KEPT_BODY_BYTES = 65_536
 """So much of a body is kept until the reply begins, to be sent again if that is safe."""
 
@@ -59,8 +57,11 @@ _log = logging.getLogger("scoregate.router")
 class Router:
     """The ASGI app. Works under any server; under `router.protocol` it costs least."""
 
-    def __init__(self, fleet: Fleet, upstream: Upstream, forwarding: Forwarding, access_log: AccessLog | None) -> None:
+    def __init__(
+        self, fleet: Fleet, gate: Gate, upstream: Upstream, forwarding: Forwarding, access_log: AccessLog | None
+    ) -> None:
         self._fleet = fleet
+        self._gate = gate
         self._upstream = upstream
         self._forwarding = forwarding
         self._access_log = access_log
@@ -72,7 +73,7 @@ class Router:
             raise NotImplementedError(f"The router serves HTTP; this is ASGI scope type {scope['type']}.")
         if CANCELS in scope.get("extensions", ()):
             return self._serve(scope, receive, send)
-        return _cancelling(self._serve, scope, receive, send)
+        return cancelling(self._serve, scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, self._digits.take())
@@ -97,10 +98,19 @@ class Router:
         hygiene.check_id_lengths(fields)  # 2
         match = self._fleet.table.match(request.path)  # 3
         endpoint = request.endpoint = match.route.endpoint
+        if endpoint.cors is not None and await _answers_browser(request, endpoint.cors, send):
+            return
         declared = request.declared_bytes
         if declared is not None and declared > endpoint.max_payload_bytes:
             raise PayloadTooLarge(endpoint.max_payload_bytes, declared)
-        auth.check(endpoint, fields.get(b"authorization"))  # 4
+        authorization = fields.get(b"authorization")
+        caller = self._gate.check(endpoint, authorization)  # 4
+        if caller is None:
+            caller = await self._gate.verify(endpoint, authorization)
+            match = self._fleet.table.match(request.path)  # what is served may be other by now
+            endpoint = request.endpoint = match.route.endpoint
+        request.caller = caller
+        caller.admit(endpoint.name, request.arrived)
         deployment = match.route.choose(fields.get(b"azureml-model-deployment"), self._random.random())  # 5
         live = request.live = self._fleet.live[deployment.key]
         live.budget.request()
@@ -144,7 +154,7 @@ class Router:
             timeout_ms = live.noun.request.request_timeout_ms
             if request.deadline is None:
                 request.deadline = permit.granted_at + timeout_ms / 1000
-            connection = await self._upstream.connect(permit.replica, request.deadline, timeout_ms)  # 7
+            connection = await self._upstream.connect(permit.replica, request.deadline, timeout_ms, live.secured)  # 7
             owner = request.scope.get(TASK) or asyncio.current_task()
             connection.begin(request.method, request.deadline, timeout_ms, owner)
             last_piece = await _exchange(request, match, connection, owner, head, receive, send)  # 8, 9
@@ -172,6 +182,7 @@ class Router:
         error, live = request.error, request.live
         if error is not None:
             request.status = error.status
+            error.__traceback__ = None  # its frames hold the request, which holds the error: neither would be let go
         if live is None:
             name = "" if request.endpoint is None else request.endpoint.name
             self._fleet.unrouted[name].count(request.status)
@@ -186,8 +197,23 @@ class Router:
                 counters.queue_wait.add_zero()
             counters.request_bytes += request.body_bytes
             counters.reply_bytes += request.reply_bytes
+        if request.caller is not None:
+            request.caller.count(request.status)
         if self._access_log is not None:
-            self._access_log.append(record_of(request, duration_s))
+            self._access_log.append(record_of(request, duration_s, self._forwarding.client(request)))
+
+
+async def _answers_browser(request: Request, settings: Cors, send: Send) -> bool:
+    """Whether a browser only asked what a page may do; then it has its answer. Else the reply will say who may read
+    it."""
+    request.cross_origin = cors.reply_headers(settings, request.fields)
+    if not cors.is_preflight(request.method, request.fields):
+        return False
+    request.cross_origin = cors.preflight_headers(settings, request.fields)
+    request.status, request.started = 204, True
+    await send({"type": "http.response.start", "status": 204, "headers": request.own_reply_headers()})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+    return True
 
 
 async def _read_first(request: Request, receive: Receive) -> None:
@@ -264,6 +290,8 @@ def _blamed(request: Request, failure: RouterError) -> RouterError:
 async def _relay(request: Request, connection: ReplicaConnection, reply: ResponseHead, send: Send) -> bytes:
     """The replica's reply to the client, as it comes, but for its last piece, which is returned."""
     headers = hygiene.to_client(reply.headers)
+    if request.cross_origin:
+        headers = cors.without_replicas_own(headers)
     headers += request.own_reply_headers()
     request.status = reply.status
     request.started = True
@@ -322,44 +350,3 @@ def _may_retry(request: Request, live: LiveDeployment, error: RouterError) -> bo
         return False
     request.is_repeated |= error.unanswered
     return True
-
-
-async def _cancelling(
-    serve: Callable[[Scope, Receive, Send], Awaitable[None]], scope: Scope, receive: Receive, send: Send
-) -> None:
-    """Serve under a server that does not cancel: read one event ahead, so that the client's leaving is seen.
-
-    Also fills in what ASGI calls optional, and our own server always gives.
-    """
-    task = asyncio.current_task()
-    events: asyncio.Queue[Message] = asyncio.Queue(1)
-    has_left = is_over = False
-
-    async def read_ahead() -> None:
-        nonlocal has_left
-        try:
-            while (event := await receive())["type"] != "http.disconnect":
-                await events.put(event)
-        finally:  # also when the server's `receive` fails: no more will come
-            has_left = True
-            if task is not None and not is_over:
-                task.cancel()
-
-    async def next_event() -> Message:
-        try:
-            async with asyncio.timeout(_BODY_WITHIN_S):
-                return await events.get()
-        except TimeoutError:
-            raise ClientTooSlow(f"Nothing of the request body came for {_BODY_WITHIN_S:g} s.") from None
-
-    full = {"scheme": "http", "query_string": b"", **scope}
-    full["headers"] = [(name, value) for name, value in scope.get("headers", ())]
-    reader = asyncio.create_task(read_ahead())
-    try:
-        await serve(full, next_event, send)
-    except asyncio.CancelledError:
-        if not has_left or task is None or task.uncancel():
-            raise  # somebody else's cancelling
-    finally:
-        is_over = True
-        reader.cancel()

@@ -10,11 +10,13 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import MISSING, fields
+from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 
 import click
 import httpx
@@ -25,20 +27,29 @@ from rich.console import Console
 from rich.table import Table
 
 from router import __version__
-from router.config import ConfigError, Limits, RouterConfig, networks
+from router.administrator.calls import AdministrationError
+from router.commands import COMMANDS
+from router.commands.spelling import shown
+from router.config import ConfigError, Limits, PlainHttp, RouterConfig, networks
 from router.core.declare import effective_settings
 from router.core.model import Endpoint, Load
 from router.options import Command, cluster_settings, in_cluster, option, state_dir
 from router.options import as_json as json_option
 from router.platforms import PLATFORMS, ClusterSettings, PlatformError, open_platform
+from router.platforms.by_hand import ByHandFile
 from router.platforms.endpoints_file import load_manifest
-from router.platforms.keys import Keys, KeyStore
 from router.platforms.local.state import StateDirectory
 from router.server import RouterServer
 from router.tables import print_table
 from router.up import up as run_up
 
 _ADDED = "scoregate.commands"
+_GROUPS = {
+    "Commands that run things": ("up", "router", "autoscaler"),
+    "Commands for declarations": ("check", "import"),
+    "Commands that show things": ("status", "endpoints", "replicas", "explain", "decisions", "replay"),
+    "Commands that administer": ("key", "token", "revoke", "signing-keys", "traffic", "scale", "drain", "log-level"),
+}
 _console = Console()
 _ROUTER_END_S = 10.0
 """For what a router does once its last request is over or cut."""
@@ -50,7 +61,7 @@ class Failing(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (PlatformError, ConfigError) as error:
+        except (PlatformError, ConfigError, AdministrationError) as error:
             raise click.ClickException(str(error)) from None
 
 
@@ -71,6 +82,17 @@ class Scoregate(Failing):
             return loaded
         return command
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """In groups; what is in none of them comes last."""
+        grouped = {name for names in _GROUPS.values() for name in names}
+        others = [name for name in self.list_commands(ctx) if name not in grouped]
+        for title, names in {**_GROUPS, "More commands": others}.items():
+            known = [(name, self.get_command(ctx, name)) for name in names]
+            rows = [(name, each.get_short_help_str(100)) for name, each in known if each is not None]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
 
 _state_dir = state_dir("Where keys, logs and what runs are kept.")
 _file = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
@@ -88,12 +110,61 @@ def _whole(setting: str, default: object, words: str) -> Callable[[Command], Com
     return option("--" + setting.replace("_", "-"), type=int, default=default, help=words)
 
 
+def _https(defaults: dict[str, Any]) -> list[Callable[[Command], Command]]:
+    return [
+        option(
+            "--tls-dir",
+            type=click.Path(path_type=Path, file_okay=False),
+            show_default="no HTTPS",
+            help="Serve HTTPS with the certificate here: cert.pem and key.pem, or tls.crt and tls.key.",
+        ),
+        option("--tls-port", type=click.IntRange(0, 65535), default=defaults["tls_port"], help="Port of HTTPS."),
+        option(
+            "--client-ca",
+            type=click.Path(path_type=Path, dir_okay=False),
+            show_default="none",
+            help="HTTPS: clients must show a certificate that one of these (PEM) signed.",
+        ),
+        option(
+            "--plain-http",
+            type=click.Choice(get_args(PlainHttp)),
+            default=defaults["plain_http"],
+            help="Where HTTPS is served, what plain HTTP is answered: 403, or 308 to HTTPS.",
+        ),
+        option(
+            "--allow-insecure-connections",
+            is_flag=True,
+            help="Score over plain HTTP, on any address: for where something in front ends TLS.",
+        ),
+    ]
+
+
+def _between_instances(defaults: dict[str, Any]) -> list[Callable[[Command], Command]]:
+    return [
+        option(
+            "--peer-port",
+            type=click.IntRange(0, 65535),
+            default=defaults["peer_port"],
+            help="Port for other instances and the autoscaler, over TLS; 0 picks one.",
+        ),
+        option("--peer-host", default=defaults["peer_host"], help="Address of that port."),
+    ]
+
+
+_proxy_protocol = option(
+    "--proxy-protocol",
+    is_flag=True,
+    help="Connections begin with a PROXY header (version 1 or 2), from a trusted proxy; others are closed.",
+)
+
+
 def _serving(command: Command) -> Command:
     """The options of a router process."""
     defaults = {setting.name: setting.default for setting in fields(RouterConfig) if setting.default is not MISSING}
     options = [
         option("--host", default=defaults["host"], help="Address to listen on."),
         option("--port", type=click.IntRange(0, 65535), default=defaults["port"], help="Scoring port; 0 picks one."),
+        *_https(defaults),
         option(
             "--admin-port",
             type=click.IntRange(0, 65535),
@@ -101,6 +172,7 @@ def _serving(command: Command) -> Command:
             help="Internal port: health, metrics, load; 0 picks one.",
         ),
         option("--admin-host", default=defaults["admin_host"], help="Address of the internal port."),
+        *_between_instances(defaults),
         _state_dir,
         option(
             "--access-log",
@@ -115,6 +187,7 @@ def _serving(command: Command) -> Command:
             metavar="A,B",
             help="Networks whose X-Forwarded-* and Forwarded are believed, as in 10.0.0.0/8.",
         ),
+        _proxy_protocol,
         *(_whole(name, defaults[name], words) for name, words in _TIMES_MS.items()),
         *(_whole(limit.name, limit.default, limit.metadata["help"]) for limit in fields(Limits)),
     ]
@@ -133,7 +206,10 @@ def main() -> None:
                  scoregate check FILE           is this endpoints file, or this manifest, right?
                  scoregate status               what runs, and how busy is it?
                  scoregate explain NAME         why does a deployment have so many replicas?
+                 scoregate endpoints            what is served, and what opens it?
                  scoregate key show NAME        the keys of an endpoint
+                 scoregate token NAME           a token for it
+                 scoregate traffic NAME         which deployments get its requests?
                  scoregate import azureml FILE  what azureml-fe was told, as endpoints for a cluster
     """
 
@@ -150,11 +226,22 @@ def up(file: Path, **options: Any) -> None:
         options["access_log"] = str(StateDirectory(options["state_dir"]).logs.with_name("access.log"))
     config = _config(platform="local", **options)  # a wrong option is told here, not in the router's log
     argv = [sys.executable, "-m", "router", "router", "--platform", "local"]
-    for name, value in options.items():
-        argv += ["--" + name.replace("_", "-"), str(value)]
+    argv += _spelled(options)
     scaling = [sys.executable, "-m", "autoscaler", "run", "--platform", "local", "--state-dir", str(config.state_dir)]
     grace_s = (config.drain_grace_ms + config.drain_timeout_ms) / 1000 + _ROUTER_END_S
     sys.exit(asyncio.run(run_up(file, config.state_dir, argv, grace_s, scaling, _console)))
+
+
+def _spelled(options: dict[str, Any]) -> list[str]:
+    """As on a command line."""
+    words = []
+    for name, value in options.items():
+        flag = "--" + name.replace("_", "-")
+        if value is True:
+            words.append(flag)
+        elif value is not None and value is not False:
+            words += [flag, str(value)]
+    return words
 
 
 @main.command()
@@ -167,7 +254,7 @@ def up(file: Path, **options: Any) -> None:
 @option("--file", type=click.Path(path_type=Path, dir_okay=False), help="Static: the endpoints file.")
 @in_cluster
 @_serving
-def router(namespaces: tuple[str, ...], namespace: str | None, adopt_v1: bool, **options: Any) -> None:
+def router(namespaces: tuple[str, ...], namespace: str | None, adopt_v1: bool, vault: str, **options: Any) -> None:
     """Run one router process.
 
     `local` follows the replicas that `scoregate up` runs with the same --state-dir; `static` serves the fixed
@@ -175,9 +262,10 @@ def router(namespaces: tuple[str, ...], namespace: str | None, adopt_v1: bool, *
     that it runs in, or that of KUBECONFIG.
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for chatty in ("httpx", "uvicorn"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     config = _config(**options)
-    cluster = cluster_settings(config.platform, namespaces, namespace, adopt_v1)
+    cluster = cluster_settings(config.platform, namespaces, namespace, adopt_v1, vault)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_route(config, cluster))
 
@@ -239,7 +327,8 @@ def status(state_dir: Path, as_json: bool) -> None:
 
     In a cluster, `kubectl get inferenceendpoints` does.
     """
-    place = StateDirectory(state_dir).read_router()
+    state = StateDirectory(state_dir)
+    place = state.read_router()
     if place is None:
         raise PlatformError(
             f"No router has run in {state_dir}: start one with `scoregate up FILE`. "
@@ -258,6 +347,19 @@ def status(state_dir: Path, as_json: bool) -> None:
         click.echo(json.dumps(plain, indent=2))
     else:
         print_table(_status_table(loads))
+        for line in _set_by_hand(state_dir, time.time()):  # noqa: TID251 - a hold ends by the calendar
+            click.echo(line)
+
+
+def _set_by_hand(state_dir: Path, now_s: float) -> Iterator[str]:
+    file = ByHandFile(state_dir)
+    file.look()
+    for key, hold in sorted(file.present.holds.items()):
+        if hold.until_s > now_s:
+            until = datetime.fromtimestamp(hold.until_s, UTC)
+            yield f"{key}: held at {hold.replicas} by hand until {shown(until)}"
+    for uid in file.present.drained:
+        yield f"{uid}: drained by hand; `scoregate drain --undo {uid}` lets it take requests again"
 
 
 def _status_table(loads: list[Load]) -> Table:
@@ -275,43 +377,5 @@ def _status_table(loads: list[Load]) -> Table:
     return table
 
 
-@main.group()
-def key() -> None:
-    """Show or regenerate the keys of an endpoint.
-
-    Of one that runs on this machine: in a cluster they are in a Secret.
-    """
-
-
-@key.command()
-@click.argument("endpoint")
-@click.argument("which", type=click.Choice(["primary", "secondary"]), required=False)
-@_state_dir
-@json_option
-def show(endpoint: str, which: str | None, state_dir: Path, as_json: bool) -> None:
-    """Print both keys of ENDPOINT, or the one alone, as a script wants it."""
-    keys = KeyStore(state_dir).read(endpoint)
-    if which is None or as_json:
-        _print_keys(keys, as_json)
-    else:
-        click.echo(keys.primary_key if which == "primary" else keys.secondary_key)
-
-
-@key.command()
-@click.argument("endpoint")
-@click.argument("which", type=click.Choice(["primary", "secondary"]), default="primary")
-@option("--key-value", help="The new key, instead of a random one.")
-@_state_dir
-@json_option
-def regenerate(
-    endpoint: str, which: Literal["primary", "secondary"], key_value: str | None, state_dir: Path, as_json: bool
-) -> None:
-    """Replace one key of ENDPOINT. The other stays valid; the router follows within a second, with no request lost."""
-    _print_keys(KeyStore(state_dir).regenerate(endpoint, which, key_value), as_json)
-
-
-def _print_keys(keys: Keys, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps({"primaryKey": keys.primary_key, "secondaryKey": keys.secondary_key}))
-    else:
-        click.echo(f"primary    {keys.primary_key}\nsecondary  {keys.secondary_key}")
+for _command in COMMANDS:
+    main.add_command(_command)

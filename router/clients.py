@@ -14,6 +14,8 @@ from router.config import Limits
 from router.core.errors import RouterError
 
 if TYPE_CHECKING:
+    from router.listening.encrypted import Encrypted
+    from router.listening.proxied import Proxied
     from router.protocol import ClientConnection
 
 
@@ -26,11 +28,22 @@ class Clients:
         self.on_refusal = on_refusal
         self.idle: OrderedDict[ClientConnection, None] = OrderedDict()
         self.open: set[ClientConnection] = set()
+        self.arriving: set[Encrypted | Proxied] = set()
+        """Those that have not come to a byte of a request: TLS is agreed on, or a balancer says whose they are."""
+        self.failed_handshakes = 0
+        """Ever; only grows."""
         self.is_draining = False
 
     @property
     def count(self) -> int:
-        return len(self.open)
+        return len(self.open) + len(self.arriving)
+
+    def close_oldest_idle(self) -> bool:
+        """To make room; False when each connection is in use."""
+        if self.idle:
+            self.idle.popitem(last=False)[0].close()
+            return True
+        return False
 
     async def cut(self) -> None:
         """End what is left at once; returns when every request has been concluded."""

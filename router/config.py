@@ -9,7 +9,9 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Literal
 
+PlainHttp = Literal["refuse", "redirect"]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -62,12 +64,26 @@ class RouterConfig:
     file: Path | None = None
     host: str = "127.0.0.1"
     port: int = 8080
+    tls_dir: Path | None = None
+    """Holds the certificate and its key; None: no HTTPS."""
+    tls_port: int = 8443
+    client_ca: Path | None = None
+    """Certificates that those of clients are checked with; None: clients show none."""
+    plain_http: PlainHttp = "refuse"
+    """What a request over plain HTTP is answered where HTTPS is served."""
+    allow_insecure_connections: bool = False
+    """Plain HTTP scores, too, on any address."""
     admin_port: int = 9001
     admin_host: str = "127.0.0.1"
+    peer_port: int = 0
+    """Where other instances and the autoscaler ask, over mutual TLS; 0 picks one."""
+    peer_host: str = "127.0.0.1"
     access_log: str = "-"
     """`-` is standard output, `off` is none, anything else a file."""
     trusted_proxies: tuple[Network, ...] = ()
     """Peers whose X-Forwarded-* and Forwarded headers are believed."""
+    proxy_protocol: bool = False
+    """Each connection begins with a PROXY header, from one of those."""
     connect_timeout_ms: int = 1_000
     replica_idle_ms: int = 1_500
     """Below the 2 s after which gunicorn, Azure ML's model server, drops an idle connection."""
@@ -85,11 +101,40 @@ class RouterConfig:
             raise ConfigError(
                 f"--file is for --platform static; on the {self.platform} platform, {where} declares the endpoints."
             )
+        self._check_tls()
+        if self.proxy_protocol and not self.trusted_proxies:
+            raise ConfigError("--proxy-protocol needs --trusted-proxies: the load balancers that send the header.")
         for name in ("connect_timeout_ms", "replica_idle_ms", "drain_timeout_ms"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1.")
         if self.drain_grace_ms < 0:
             raise ConfigError(f"drain_grace_ms is {self.drain_grace_ms}; it must be at least 0.")
+
+    def _check_tls(self) -> None:
+        if self.tls_dir is None:
+            if not (self.allow_insecure_connections or _is_loopback(self.host)):
+                raise ConfigError(
+                    f"--host is {self.host}, where keys and data would cross a network as plain HTTP. Serve HTTPS with "
+                    "--tls-dir, or, where something in front ends TLS, say --allow-insecure-connections."
+                )
+            if self.client_ca is not None:
+                raise ConfigError("--client-ca is for HTTPS; it needs --tls-dir.")
+            if self.plain_http != "refuse":
+                raise ConfigError("--plain-http redirect sends clients to HTTPS; it needs --tls-dir.")
+            return
+        if self.plain_http != "refuse" and self.allow_insecure_connections:
+            raise ConfigError("--plain-http redirect and --allow-insecure-connections: plain HTTP can't do both.")
+        if self.port == self.tls_port != 0:
+            raise ConfigError(f"--port and --tls-port are both {self.port}; they must differ.")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def networks(text: str) -> tuple[Network, ...]:
@@ -98,3 +143,13 @@ def networks(text: str) -> tuple[Network, ...]:
         return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
     except ValueError as error:
         raise ConfigError(f"trusted proxies are addresses or networks, as in 10.0.0.0/8: {error}") from None
+
+
+def is_within(address: str, of: tuple[Network, ...]) -> bool:
+    """Whether this is an address, and of one of these networks."""
+    try:
+        known = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    plain = getattr(known, "ipv4_mapped", None) or known  # an IPv4 peer, on a socket that takes both kinds
+    return any(plain in network for network in of)

@@ -6,6 +6,7 @@ last snapshot, one `LiveDeployment`: its slots and queue, its retry budget, its 
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
@@ -17,7 +18,11 @@ from router.core.retries import RetryBudget
 from router.core.routes import RouteTable
 from router.metrics import Counters
 from router.pressure import Pressure
+from router.replica_tls import Secured, secured
+from router.tls import TlsError
 from router.upstream import Upstream
+
+_log = logging.getLogger("scoregate.router")
 
 
 class LiveDeployment:
@@ -34,6 +39,7 @@ class LiveDeployment:
         "replicas",
         "reply_header",
         "scoring_path",
+        "secured",
     )
 
     def __init__(self, deployment: Deployment, pressure: Pressure) -> None:
@@ -47,6 +53,8 @@ class LiveDeployment:
         self.is_retired = False
         self.reply_header = (b"azureml-model-deployment", deployment.name.encode())
         self.scoring_path = deployment.scoring_route.path.encode()
+        self.secured = _secured(deployment)
+        """How its replicas are spoken to; the error, where they can't be."""
         self._told: tuple[Deployment, list[Replica], str | None] | None = None
         """What a snapshot said last; None where that may not be in force."""
 
@@ -65,6 +73,8 @@ class LiveDeployment:
         self._take(deployment, tuple(replicas), trouble)
 
     def _take(self, deployment: Deployment, replicas: tuple[Replica, ...], trouble: str | None) -> None:
+        if deployment.tls != self.noun.tls:
+            self.secured = _secured(deployment)
         self.noun = deployment
         self.scoring_path = deployment.scoring_route.path.encode()
         if (port := deployment.scoring_route.port) is not None:
@@ -113,6 +123,8 @@ class Fleet:
         self._declared: dict[str, Deployment] = {}
         self.live: dict[str, LiveDeployment] = {}
         self._leaving: set[str] = set()
+        self.snapshot = Snapshot()
+        """What was followed last."""
         self.unrouted: dict[str, Counters] = defaultdict(Counters)
         """Requests that ended before a deployment was chosen, by endpoint name; "" where not even that was known."""
         self.has_snapshot = False
@@ -131,6 +143,7 @@ class Fleet:
             else:
                 live.update(deployment, replicas[key], troubles.get(key))
         self.forget_retired()
+        self.snapshot = snapshot
         self.has_snapshot = True
 
     def _follow_endpoints(self, endpoints: tuple[Endpoint, ...]) -> None:
@@ -163,6 +176,16 @@ class Fleet:
                 busy = live.admission.dispatcher.in_flight_by_replica()
                 in_flight.update(uid for uid in live.leaving if busy.get(uid))
         return self._leaving - in_flight
+
+
+def _secured(deployment: Deployment) -> Secured | TlsError | None:
+    if deployment.tls is None:
+        return None
+    try:
+        return secured(deployment.tls)
+    except TlsError as error:
+        _log.error("no replica of %s can be reached: %s", deployment.key, error)
+        return error
 
 
 def _is_in_vain(trouble: Trouble, replicas: Mapping[str, Sequence[Replica]]) -> bool:

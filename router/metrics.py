@@ -16,6 +16,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 
 from router import __version__
+from router.core.auth import Caller
 from router.core.model import Deployment, Load
 from router.exposition import HistogramRows, Labels, Rows
 
@@ -109,6 +110,20 @@ class Observed(Protocol):
     def connections(self) -> dict[str, int]:
         """Open connections, by side (`client`, `client_idle`, `replica`)."""
 
+    def callers(self) -> Iterable[tuple[str, Caller]]:
+        """All consumers, each with the name of its endpoint."""
+
+    def verifications(self) -> Mapping[str, int]:
+        """How often tokens were judged, by result."""
+
+    def known_tokens(self) -> int: ...
+
+    def certificate_expires_at_s(self) -> float | None:
+        """Seconds since the epoch; None without HTTPS."""
+
+    def failed_handshakes(self) -> int:
+        """Ever; only grows."""
+
     def dropped_log_lines(self) -> int: ...
 
     def standing(self) -> Standing: ...
@@ -117,8 +132,9 @@ class Observed(Protocol):
 def registry_of(observed: Observed) -> CollectorRegistry:
     """All that one router process shows: requests, replicas, platform, and the process itself."""
     registry = CollectorRegistry()
-    for collector in (RouterCollector(observed), PlatformCollector(observed), ProcessCollector(registry=None)):
-        registry.register(collector)
+    for kind in (RouterCollector, CredentialsCollector, TlsCollector, PlatformCollector):
+        registry.register(kind(observed))
+    registry.register(ProcessCollector(registry=None))
     return registry
 
 
@@ -154,6 +170,57 @@ class RouterCollector(Collector):
             "scoregate_access_log_dropped",
             "Access log lines dropped because the log could not be written fast enough.",
             value=self._observed.dropped_log_lines(),
+        )
+
+
+class CredentialsCollector(Collector):
+    """Who asks, and how tokens are judged. A consumer is a key by its name, or all bearers of tokens: there are as many
+    as the endpoint has keys, and those of keys that are gone go with them."""
+
+    def __init__(self, observed: Observed) -> None:
+        self._observed = observed
+
+    def collect(self) -> Iterator[Metric]:
+        counted = [(endpoint, each.consumer, dict(each.requests)) for endpoint, each in self._observed.callers()]
+        yield _counter(
+            "scoregate_consumer_requests",
+            "Requests by the key, or kind of token, that opened the endpoint, and status code.",
+            (
+                (Labels(endpoint=endpoint, consumer=consumer, code=str(status)), count)
+                for endpoint, consumer, requests in counted
+                for status, count in sorted(requests.items())
+                if consumer
+            ),
+        )
+        yield _counter(
+            "scoregate_token_verifications",
+            "Tokens by how they were judged; cached: known from an earlier request.",
+            ((Labels(result=result), count) for result, count in self._observed.verifications().items()),
+        )
+        yield GaugeMetricFamily(
+            "scoregate_known_tokens", "Tokens that are known to be good.", value=self._observed.known_tokens()
+        )
+
+
+class TlsCollector(Collector):
+    """How clients' connections are encrypted. Nothing where none are."""
+
+    def __init__(self, observed: Observed) -> None:
+        self._observed = observed
+
+    def collect(self) -> Iterator[Metric]:
+        expires_at_s = self._observed.certificate_expires_at_s()
+        if expires_at_s is None:
+            return
+        yield GaugeMetricFamily(
+            "scoregate_certificate_expires_timestamp_seconds",
+            "When the first certificate of the chain that is served expires.",
+            value=expires_at_s,
+        )
+        yield CounterMetricFamily(
+            "scoregate_failed_handshakes",
+            "Connections of clients that ended before TLS was agreed on.",
+            value=self._observed.failed_handshakes(),
         )
 
 

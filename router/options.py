@@ -12,10 +12,12 @@ from typing import Any, TypeVar
 
 import click
 
-from router.core.rules import NAMESPACE_RULE, is_namespace
+from router.core.rules import NAMESPACE_RULE, OBJECT_NAME_RULE, is_namespace, is_object_name
 from router.platforms import ClusterSettings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+_VAULT = ClusterSettings().vault
 
 
 def option(*names: str, **settings: Any) -> Callable[[Command], Command]:
@@ -34,7 +36,7 @@ as_json = option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def in_cluster(command: Command) -> Command:
-    """The options of a process that follows a cluster: `namespaces`, `namespace`, `adopt_v1`."""
+    """The options of a process that follows a cluster: `namespaces`, `namespace`, `adopt_v1`, `vault`."""
     options = [
         option(
             "--namespaces",
@@ -56,6 +58,13 @@ def in_cluster(command: Command) -> Command:
             default=True,
             help="Kubernetes: serve Azure ML's v1 workloads without a resource for each.",
         ),
+        option(
+            "--vault",
+            default=_VAULT,
+            callback=_object_name,
+            metavar="NAME",
+            help="Kubernetes: the Secret, where routers run, that holds this installation's own keys.",
+        ),
     ]
     for each in reversed(options):
         command = each(command)
@@ -63,14 +72,19 @@ def in_cluster(command: Command) -> Command:
 
 
 def cluster_settings(
-    platform: str, namespaces: tuple[str, ...], namespace: str | None, adopt_v1: bool
+    platform: str, namespaces: tuple[str, ...], namespace: str | None, adopt_v1: bool, vault: str
 ) -> ClusterSettings:
     """Of these options. Raises UsageError where they say nothing to the platform."""
     if platform != "kubernetes":
-        given = {"--namespaces": bool(namespaces), "--namespace": namespace is not None, "--no-adopt-v1": not adopt_v1}
+        given = {
+            "--namespaces": bool(namespaces),
+            "--namespace": namespace is not None,
+            "--no-adopt-v1": not adopt_v1,
+            "--vault": vault != _VAULT,
+        }
         for name in (name for name, is_given in given.items() if is_given):
             raise click.UsageError(f"{name} is for --platform kubernetes; the platform is {platform}.")
-    return ClusterSettings(namespaces=namespaces, home=namespace, adopt_v1=adopt_v1)
+    return ClusterSettings(namespaces=namespaces, home=namespace, adopt_v1=adopt_v1, vault=vault)
 
 
 def _namespaces(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
@@ -80,6 +94,12 @@ def _namespaces(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -
 
 def _namespace(_: click.Context, __: click.Parameter, given: str | None) -> str | None:
     return _checked(given) if given else None
+
+
+def _object_name(_: click.Context, __: click.Parameter, given: str) -> str:
+    if not is_object_name(given):
+        raise click.BadParameter(f"{given!r}, but it {OBJECT_NAME_RULE}.")
+    return given
 
 
 def _checked(name: str) -> str:

@@ -32,6 +32,8 @@ from router.core.replies import error_reply
 from router.exchange import Exchange
 from router.request import ARRIVED
 
+_TLS_RECORD = 0x16
+"""The first byte of a client that speaks TLS; no request begins so."""
 _LINGER_S = 5.0
 _HANG_UP_LOOK_S = 0.1
 _WRITE_HIGH_WATER_BYTES = 65_536
@@ -59,10 +61,13 @@ class ClientConnection(asyncio.Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
         clients: Clients,
+        client: tuple[str, int] | None = None,
     ) -> None:
+        """`client`: who it is, where something in between has said so; else the other end of the connection."""
         self.loop = _loop or asyncio.get_running_loop()
         self.limits = clients.limits
         self._app = config.loaded_app
+        self._client = client
         self._clients = clients
         self._server_state = server_state
         self._received = b""
@@ -88,15 +93,13 @@ class ClientConnection(asyncio.Protocol):
         clients.open.add(self)
         peer = transport.get_extra_info("peername")
         local = transport.get_extra_info("sockname")
-        self._client = peer[:2] if isinstance(peer, tuple) else None
+        if self._client is None and isinstance(peer, tuple):
+            self._client = peer[:2]
         self._server = local[:2] if isinstance(local, tuple) else None
         self._scheme = "https" if transport.get_extra_info("sslcontext") else "http"
-        if clients.count > self.limits.max_connections:
-            if clients.idle:
-                clients.idle.popitem(last=False)[0].close()
-            else:
-                self._refuse(TooManyConnections(self.limits.max_connections))
-                return
+        if clients.count > self.limits.max_connections and not clients.close_oldest_idle():
+            self._refuse(TooManyConnections(self.limits.max_connections))
+            return
         self._set_deadline(self.limits.head_timeout_ms)
 
     def data_received(self, data: bytes) -> None:
@@ -237,7 +240,9 @@ class ClientConnection(asyncio.Protocol):
             self._refuse(HeadTooLarge(f"The request head is longer than {self.limits.max_head_bytes:,} bytes."))
             return
         if end == 3:
-            if b"\n\n" in received:
+            if received[0] == _TLS_RECORD:
+                self._refuse(BadRequest("This port speaks plain HTTP, and the request came over TLS."))
+            elif b"\n\n" in received:
                 self._refuse(
                     BadRequest("The lines of a request head end with CR LF (RFC 9112 2.2), not with LF alone.")
                 )
@@ -325,7 +330,7 @@ class ClientConnection(asyncio.Protocol):
         clients.idle[self] = None
         self._set_deadline(self.limits.idle_timeout_ms)
         if len(clients.idle) > self.limits.max_idle_connections:
-            clients.idle.popitem(last=False)[0].close()
+            clients.close_oldest_idle()
 
     def _refuse(self, error: RouterError) -> None:
         """Reply to what can't be a request, and close."""

@@ -12,7 +12,8 @@ from router.core.errors import RouterError
 from router.request import Request
 
 
-def record_of(request: Request, duration_s: float) -> Record:
+def record_of(request: Request, duration_s: float, client: str) -> Record:
+    """`client`: the address of who asked."""
     error, live = request.error, request.live
     return Record(
         time=round(time.time(), 3),  # noqa: TID251 - a log's time is the calendar's
@@ -21,10 +22,11 @@ def record_of(request: Request, duration_s: float) -> Record:
         path=request.path[:1024].decode("ascii", "backslashreplace"),
         status=request.status,
         duration_ms=round(duration_s * 1000, 3),
-        client=(request.scope.get("client") or ("", 0))[0],
+        client=client,
         endpoint="" if request.endpoint is None else request.endpoint.name,
         deployment="" if live is None else live.noun.name,
         replica=request.replica_uid,
+        consumer="" if request.caller is None else request.caller.consumer,
         attempts=request.attempts,
         queue_ms=round(request.waited_s * 1000, 3),
         overhead_ms=round(request.overhead_s * 1000, 3),

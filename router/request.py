@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from time import perf_counter
 from typing import Any
 from urllib.parse import quote
 
 from router.core import hygiene
+from router.core.auth import Caller
 from router.core.errors import RouterError
 from router.core.http1 import Header
 from router.core.model import Endpoint
@@ -46,6 +47,10 @@ class Request:
     """One request. What is only sometimes set has its default here on the class."""
 
     endpoint: Endpoint | None = None
+    caller: Caller | None = None
+    """Whose credential opened the endpoint; also where its rate limit ended the request."""
+    cross_origin: Sequence[Header] = ()
+    """What its reply says to browsers, where the endpoint has words for them."""
     live: LiveDeployment | None = None
     client_request_id: bytes | None = None
     trace: bytes = b""
@@ -133,4 +138,5 @@ class Request:
             headers.append((b"x-ms-client-request-id", self.client_request_id))
         if self.live is not None:
             headers.append(self.live.reply_header)
+        headers += self.cross_origin
         return headers

@@ -12,54 +12,50 @@ import math
 import os
 import resource
 import signal
-import socket
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
-
-import uvicorn
-from starlette.types import ASGIApp
 
 from router.accesslog import AccessLog
 from router.admin import admin_app
+from router.administration import Desk
+from router.administration.access import Access
+from router.administration.parts import Parts
 from router.app import Router
 from router.clients import Clients
 from router.config import ConfigError, Limits, RouterConfig
+from router.core.auth import Caller
 from router.core.errors import RouterError
 from router.core.hygiene import request_id
-from router.core.model import Deployment, Load
+from router.core.model import Deployment, Load, Snapshot
 from router.fleet import Fleet
 from router.forwarding import Forwarding
+from router.gate import Gate
+from router.listening import bound, listener, url_of
+from router.listening.between_instances import BetweenInstances
+from router.listening.certificate import Certificate
+from router.listening.entrances import Entrances
+from router.load_page import instances_app
 from router.metrics import Counters, registry_of
 from router.platforms import Platform, Standing
+from router.platforms.identity import OwnIdentity
 from router.platforms.local.state import RouterPlace, StateDirectory
 from router.pressure import Pressure
 from router.protocol import protocol_of
 from router.records import refusal_record
 from router.request import RandomDigits
+from router.tokens.issuers import Issuers
+from router.tokens.own import OwnTokens
+from router.tokens.revocations import Revocations
 from router.upstream import Upstream
 
-_BACKLOG = 4_096
 _FILES_BESIDE = 64
 """Open files that are no connection of a request: logs, listeners, probes, state."""
 _DRAIN_LOOK_S = 0.05
+_VAULT_PAUSE_S = 5.0
 _NOTHING_KNOWN = "no endpoints are known yet"
 
 _log = logging.getLogger("scoregate.router")
-
-
-class Listener(uvicorn.Server):
-    """uvicorn's server, with signals left to ours: it would close at SIGTERM, and end by the signal."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def until_started(self, serving: asyncio.Task[None]) -> None:
-        while not self.started:
-            if serving.done():
-                serving.result()
-            await asyncio.sleep(0.005)  # uvicorn sets a flag, and has no event to wait for
 
 
 class RouterServer:
@@ -75,38 +71,51 @@ class RouterServer:
         self._digits = RandomDigits()
         self._stop = asyncio.Event()
         forwarding = Forwarding(config.trusted_proxies)
-        self._app = Router(self._fleet, self._upstream, forwarding, self._access_log)
+        self._certificate = None if config.tls_dir is None else Certificate(config.tls_dir, config.client_ca)
+        vault, clock = platform.administration.vault, time.time  # noqa: TID251 - tokens expire by the calendar
+        self._revocations = Revocations(vault, clock)
+        self._own_tokens = OwnTokens(vault, self._revocations, clock)
+        self._issuers = Issuers()
+        self._own_identity = OwnIdentity(lambda: vault)
+        self._access = Access(vault)
+        parts = Parts(self, platform.administration, self._own_tokens, self._revocations)
+        self._desk = Desk(parts, self._access, clock)
+        self._gate = Gate(self._own_tokens, self._issuers, self._revocations, clock)
+        self._app = Router(self._fleet, self._gate, self._upstream, forwarding, self._access_log)
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain. Raises ConfigError for an address that can't be listened on."""
         config = self._config
         with (
-            _bound(config.host, config.port, "--port") as public,
-            _bound(config.admin_host, config.admin_port, "--admin-port") as admin,
+            Entrances(config, self._certificate) as entrances,
+            bound(config.admin_host, config.admin_port, "--admin-port") as admin,
+            BetweenInstances(config, self._own_identity) as between,
         ):
             registry = registry_of(self)
             patience_s = math.ceil(config.drain_timeout_ms / 1000)
-            listener = _listener(self._app, protocol_of(self._clients), patience_s)
-            admin_listener = _listener(admin_app(self, registry), "h11", 1)
+            admin_listener = listener(admin_app(self, registry, self._desk), "h11", 1)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._stop.set)
             following = asyncio.create_task(self._follow())
             reporting = asyncio.create_task(self._report_drained())
-            serving = asyncio.create_task(listener.serve([public]))
+            sharing = asyncio.create_task(self._follow_vault())
+            renewing = asyncio.create_task(self._renew_certificate())
             administering = asyncio.create_task(admin_listener.serve([admin]))
+            meeting = asyncio.create_task(between.serve(instances_app(self)))
             try:
-                await listener.until_started(serving)
+                await entrances.open(self._app, protocol_of(self._clients), self._clients, patience_s)
                 await admin_listener.until_started(administering)
-                self._announce(public, admin)
+                self._announce(entrances.url, url_of(admin), between.url)
                 await self._wait_for_stop(following)
-                await self._drain(listener, serving)
+                await self._drain(entrances)
             finally:
                 self._fleet.pressure.close()
-                admin_listener.should_exit = listener.should_exit = True
-                following.cancel()
-                reporting.cancel()
-                await asyncio.gather(following, reporting, serving, administering, return_exceptions=True)
+                admin_listener.should_exit = True
+                for task in (tasks := (following, reporting, sharing, renewing, meeting)):
+                    task.cancel()
+                ends = (administering, entrances.shut(), self._issuers.close())
+                await asyncio.gather(*tasks, *ends, return_exceptions=True)
                 await self._clients.cut()
                 self._upstream.close()
                 if self._access_log is not None:
@@ -126,6 +135,11 @@ class RouterServer:
 
     def load(self) -> list[Load]:
         return self._fleet.loads()
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """None until there is a first."""
+        return self._fleet.snapshot if self._fleet.has_snapshot else None
 
     @property
     def pressure(self) -> Pressure:
@@ -148,6 +162,22 @@ class RouterServer:
             "replica": len(self._upstream.open),
         }
 
+    def callers(self) -> Iterator[tuple[str, Caller]]:
+        return self._gate.callers()
+
+    def verifications(self) -> Mapping[str, int]:
+        return self._gate.verifications
+
+    def known_tokens(self) -> int:
+        return self._gate.known_tokens
+
+    def certificate_expires_at_s(self) -> float | None:
+        """Seconds since the epoch; None without HTTPS."""
+        return None if self._certificate is None else self._certificate.expires_at_s
+
+    def failed_handshakes(self) -> int:
+        return self._clients.failed_handshakes
+
     def dropped_log_lines(self) -> int:
         return 0 if self._access_log is None else self._access_log.dropped
 
@@ -162,11 +192,34 @@ class RouterServer:
         return name
 
     async def _follow(self) -> None:
+        await self._revocations.refresh()  # before the first request
         async for snapshot in self._platform.watch():
             is_first = not self._fleet.has_snapshot
-            self._fleet.follow(snapshot)
+            try:
+                self._gate.follow(snapshot.endpoints)
+                self._fleet.follow(snapshot)
+            except Exception:  # of ours: the next one may do better, and must be heard
+                if is_first:
+                    raise
+                _log.exception("a snapshot of the platform can't be taken in; what it said before is served on")
             if is_first:
                 _calm_gc()
+
+    async def _follow_vault(self) -> None:
+        """What all instances share: keys that sign tokens, what was revoked, and the administrator's key."""
+        while True:
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._revocations.run())
+                    tasks.create_task(self._own_tokens.run())
+                    tasks.create_task(self._access.run())
+            except* Exception:  # of ours: what is known of it stays in force
+                _log.exception("can't follow the vault; trying again")
+            await asyncio.sleep(_VAULT_PAUSE_S)
+
+    async def _renew_certificate(self) -> None:
+        if self._certificate is not None:
+            await self._certificate.follow()
 
     async def _report_drained(self) -> None:
         """Tell the platform of each leaving replica, once, that it has nothing in flight any more."""
@@ -196,39 +249,19 @@ class RouterServer:
         finally:
             stop.cancel()
 
-    async def _drain(self, listener: Listener, serving: asyncio.Task[None]) -> None:
+    async def _drain(self, entrances: Entrances) -> None:
         """Not ready at once; no new connections after the grace; requests in flight finish; then everything is
         closed."""
         _log.info("stopping: not ready, finishing %d requests", sum(load.in_flight for load in self.load()))
         self._clients.is_draining = True
         self._fleet.pressure.release()
         await asyncio.sleep(self._config.drain_grace_ms / 1000)
-        listener.should_exit = True
-        await serving
+        await entrances.shut()
 
-    def _announce(self, public: socket.socket, admin: socket.socket) -> None:
-        place = RouterPlace(admin=_url(admin), public=_url(public), pid=os.getpid())
+    def _announce(self, public: str, admin: str, peer: str) -> None:
+        place = RouterPlace(admin=admin, public=public, pid=os.getpid(), peer=peer)
         StateDirectory(self._config.state_dir).write_router(place)
         _log.info("scoring on %s, internal on %s", place.public, place.admin)
-
-
-def _listener(app: ASGIApp, http: object, patience_s: int) -> Listener:
-    """`patience_s`: for requests in flight, once it shall end."""
-    return Listener(
-        uvicorn.Config(
-            app,
-            http=http,  # type: ignore[arg-type]  # it takes any callable that makes a protocol
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            proxy_headers=False,
-            server_header=False,
-            access_log=False,
-            log_config=None,
-            backlog=_BACKLOG,
-            timeout_graceful_shutdown=patience_s,
-        )
-    )
 
 
 def _within_files(limits: Limits) -> Limits:
@@ -265,24 +298,3 @@ def _calm_gc() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-
-
-@contextmanager
-def _bound(host: str, port: int, option: str) -> Iterator[socket.socket]:
-    """A socket to listen on. Raises ConfigError naming the option to change."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            sock.bind((host, port))
-        except OSError as error:
-            raise ConfigError(f"Can't listen on {host}:{port}: {error.strerror}. Choose another {option}.") from None
-        yield sock
-    finally:
-        sock.close()
-
-
-def _url(sock: socket.socket) -> str:
-    host, port = sock.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -18,8 +18,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from router.core.keys import Keys
 from router.core.model import Endpoint
-from router.platforms.keys import Keys
 from router.platforms.local.keeper import ReplicaStatus
 from router.platforms.local.plan import worth_a_word
 from router.platforms.local.state import end_of_log
@@ -62,14 +62,16 @@ def summary(
     sample: str,
     logs: Path,
 ) -> str:
-    """What to do now. `keys` by endpoint name, for those that ask for one; `sample` is a request's JSON body.
+    """What to do now. `keys` by endpoint name, for those that ask for one; `sample` is a request's JSON body; `logs` is
+    in the state directory.
 
     Each `curl` command is one line: it must not be wrapped, so that it works when pasted.
     """
-    blocks = [_endpoint_block(endpoint, keys.get(endpoint.name), public_url, sample) for endpoint in endpoints]
+    here = _option(logs.parent)
+    blocks = [_endpoint_block(endpoint, keys.get(endpoint.name), public_url, sample, here) for endpoint in endpoints]
     rest = [f"metrics   {admin_url}/metrics", f"logs      {logs}"]
     if scaled := [d.key for endpoint in endpoints for d in endpoint.deployments if d.scale is not None]:
-        rest.append(f"scaling   {', '.join(scaled)}: why so many? `scoregate explain {scaled[0]}`")
+        rest.append(f"scaling   {', '.join(scaled)}: why so many? `scoregate explain {scaled[0]}{here}`")
     rest.append("Ctrl-C stops everything.")
     return "\n\n".join(["Scoregate is ready.", *blocks, "\n".join(rest)])
 
@@ -83,15 +85,29 @@ def sample_body(file: Path) -> str:
     return json.dumps(content, separators=(",", ":"))
 
 
-def _endpoint_block(endpoint: Endpoint, keys: Keys | None, public_url: str, sample: str) -> str:
+def _option(state_dir: Path) -> str:
+    """What a command needs to find this one."""
+    return "" if state_dir == Path(".scoregate").absolute() else f" --state-dir {shlex.quote(str(state_dir))}"
+
+
+def _endpoint_block(endpoint: Endpoint, keys: Keys | None, public_url: str, sample: str, here: str) -> str:
     url = f"{public_url}/api/v1/endpoint/{endpoint.name}/score"
     weights = ", ".join(f"{name} {percent} %" for name, percent in endpoint.weights) or "no traffic"
     lines = [f"endpoint  {endpoint.name} ({weights})", f"url       {url}"]
-    command = ["curl", url, "-H", "Content-Type: application/json", "-d", sample]
+    token = f"scoregate token {endpoint.name}{here}"
+    header = ""
+    if endpoint.accepts("jwt") and endpoint.jwt is not None:
+        lines.append(f"token     from {endpoint.jwt.issuer}")
+        header = '"Authorization: Bearer $TOKEN"'
+    if endpoint.accepts("token"):
+        lines.append(f"token     `{token}` prints a new one")
+        header = f'"Authorization: Bearer $({token})"'
     if keys is not None:
         lines.append(f"key       {keys.primary_key}")
-        command[2:2] = ["-H", f"Authorization: Bearer {keys.primary_key}"]
-    return "\n".join([*lines, f"try it    {shlex.join(command)}"])
+        header = shlex.quote(f"Authorization: Bearer {keys.primary_key}")
+    authorized = f"-H {header} " if header else ""
+    rest = shlex.join(["-H", "Content-Type: application/json", "-d", sample])
+    return "\n".join([*lines, f"try it    curl {url} {authorized}{rest}"])
 
 
 def _progress(key: str, wished: int, statuses: Sequence[ReplicaStatus]) -> str:

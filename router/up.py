@@ -194,7 +194,7 @@ async def _run(supervisor: Supervisor, file: Path, console: Console) -> int:
     await terminal.show_start(supervisor, console)
     place = await _ready_place(supervisor.state)
     store = KeyStore(supervisor.state.path)
-    keys = {e.name: store.read(e.name) for e in supervisor.endpoints if e.auth_mode == "key"}
+    keys = {e.name: store.read(e.name) for e in supervisor.endpoints if e.accepts("key")}
     text = terminal.summary(
         supervisor.endpoints, keys, place.public, place.admin, terminal.sample_body(file), supervisor.state.logs
     )

@@ -24,6 +24,7 @@ from router.core.model import Addresses, Deployment, Endpoint, Replica, RequestS
 from router.fleet import Fleet
 from router.forwarding import Forwarding
 from router.upstream import Upstream
+from tests.gates import Gated
 from tests.models import Model, served, until
 
 SCORE = "/api/v1/endpoint/iris/score"
@@ -42,7 +43,9 @@ class Front:
         self.upstream = Upstream(connect_timeout_ms=5_000, idle_ms=1_500)
         self.fleet = Fleet(self.upstream)
         self.access_log = None if log is None else AccessLog(str(log))
-        self.app = Router(self.fleet, self.upstream, Forwarding(networks(trusted)), self.access_log)
+        self.gated = Gated()
+        forwarding = Forwarding(networks(trusted))
+        self.app = Router(self.fleet, self.gated.gate, self.upstream, forwarding, self.access_log)
         self.app._random = random.Random(1)
 
     def publish(self, *, settings: dict[str, int] | None = None, **endpoint: Any) -> None:
@@ -59,6 +62,7 @@ class Front:
         )
         endpoints = (Endpoint(name="iris", deployments=deployments, **shape),)
         self.fleet.follow(Snapshot(endpoints=endpoints, replicas=replicas))
+        self.gated.gate.follow(endpoints)
 
     def client(self) -> httpx.AsyncClient:
         """Without a network: in httpx's own ASGI transport."""

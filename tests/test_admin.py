@@ -10,14 +10,16 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
-from router.admin import GENERATION_HEADER, MAX_LOAD_WAIT_MS, admin_app
+from router.admin import admin_app
 from router.core.model import Load
+from router.load_page import GENERATION_HEADER, MAX_LOAD_WAIT_MS
 from router.platforms import UP_TO_DATE, Standing
 from router.pressure import Pressure
+from tests.administration.office import Office
 from tests.models import served, until
 from tests.virtual_time import armed, now, on_virtual_time, settle
 
-PAGES = ("/", "/healthz", "/readyz", "/metrics", "/load")
+PAGES = ("/", "/healthz", "/readyz", "/metrics", "/load", "/openapi.json", "/.well-known/jwks.json")
 
 LOAD = Load(
     endpoint="iris",
@@ -65,7 +67,7 @@ def administered() -> Administered:
 def asking(administered: Administered) -> httpx.AsyncClient:
     registry = CollectorRegistry()
     Gauge("answer", "Of everything.", registry=registry).set(42)
-    transport = httpx.ASGITransport(admin_app(administered, registry))
+    transport = httpx.ASGITransport(admin_app(administered, registry, Office().desk))
     return httpx.AsyncClient(transport=transport, base_url="http://internal")
 
 
@@ -248,7 +250,7 @@ async def test_a_generation_that_can_not_be_is_400(client: httpx.AsyncClient) ->
 async def test_a_client_that_leaves_while_it_waits_leaves_nothing_behind(administered: Administered) -> None:
     """On a real socket; `served` ends only when no connection and no task is left."""
     waiting = administered.pressure._waiting
-    async with served(admin_app(administered, CollectorRegistry())) as port:
+    async with served(admin_app(administered, CollectorRegistry(), Office().desk)) as port:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET /load?wait_ms=60000 HTTP/1.1\r\nHost: x\r\n\r\n")
         await until(lambda: len(waiting) == 1)
@@ -258,7 +260,7 @@ async def test_a_client_that_leaves_while_it_waits_leaves_nothing_behind(adminis
 
 async def test_a_client_that_waits_is_told_on_a_connection_that_it_goes_on_using(administered: Administered) -> None:
     async with (
-        served(admin_app(administered, CollectorRegistry())) as port,
+        served(admin_app(administered, CollectorRegistry(), Office().desk)) as port,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
     ):
         for generation in (1, 2):

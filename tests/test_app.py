@@ -374,7 +374,7 @@ async def test_what_ends_before_a_deployment_is_chosen_counts_for_its_endpoint()
 
 async def test_a_client_that_owes_its_body_for_ever_gives_back_its_slot(monkeypatch: pytest.MonkeyPatch) -> None:
     """Under a server that has no limit of its own for that."""
-    monkeypatch.setattr("router.app._BODY_WITHIN_S", 0.05)
+    monkeypatch.setattr("router.cancelling.BODY_WITHIN_S", 0.05)
     sent: list[Any] = []
 
     async def receive() -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest
 from router import __version__, cli
 from router.config import RouterConfig
 from router.platforms import ClusterSettings, PlatformError
-from tests.commands import failed, run
+from tests.command_line import failed, run
 from tests.router_process import declare
 
 
@@ -43,9 +43,22 @@ def test_the_commands_are_those_that_the_docs_name() -> None:
         "router",
         "check",
         "status",
+        "endpoints",
+        "replicas",
+        "decisions",
         "key",
         "key show",
         "key regenerate",
+        "key add",
+        "key change",
+        "key remove",
+        "token",
+        "revoke",
+        "signing-keys",
+        "traffic",
+        "scale",
+        "drain",
+        "log-level",
         "autoscaler",
         "autoscaler run",
         "explain",
@@ -71,8 +84,23 @@ def test_the_first_page_says_where_to_start_and_lists_every_command() -> None:
         f"scoregate {words} " in text
         for words in ("up FILE", "check FILE", "status", "explain NAME", "key show NAME", "import azureml FILE")
     )
-    assert "..." not in text.partition("Commands:")[2]  # no first sentence is cut
-    assert all(f"\n  {name} " in text for name in ("up", "router", "check", "status", "key", "explain", "replay"))
+    groups = [line for line in text.splitlines() if line.startswith("Commands ")]
+    assert groups == [
+        "Commands that run things:",
+        "Commands for declarations:",
+        "Commands that show things:",
+        "Commands that administer:",
+    ]
+    lists = text.partition(groups[0])[2]
+    assert "..." not in lists  # no first sentence is cut
+    listed = [line.split()[0] for line in lists.splitlines() if line.startswith("  ")]
+    assert sorted(listed) == sorted(path[0] for path in COMMANDS if len(path) == 1)  # one line each
+
+
+def test_a_command_of_no_group_is_listed_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    greet = Added("greet", click.Command("greet", short_help="Says hello."))
+    monkeypatch.setattr(cli, "entry_points", lambda **_: EntryPoints([greet]))  # type: ignore[list-item]
+    assert run("--help").stdout.endswith("More commands:\n  greet  Says hello.\n")
 
 
 @pytest.mark.parametrize(("path", "option"), OPTIONS.items(), ids=[" ".join(path) for path in OPTIONS])
@@ -134,8 +162,11 @@ VALUES: dict[str, tuple[str, object]] = {
     "--platform": ("local", "local"),
     "--host": ("::1", "::1"),
     "--admin-host": ("::1", "::1"),
+    "--peer-host": ("::1", "::1"),
     "--access-log": ("off", "off"),
     "--state-dir": ("here", Path("here")),
+    "--tls-dir": ("certificate", Path("certificate")),
+    "--plain-http": ("refuse", "refuse"),
     "--trusted-proxies": ("10.0.0.0/8", cli.networks("10.0.0.0/8")),
 }
 
@@ -153,11 +184,14 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[RouterConfig]:
     return seen
 
 
-IN_CLUSTER = {"--namespaces", "--namespace", "--adopt-v1"}
+IN_CLUSTER = {"--namespaces", "--namespace", "--adopt-v1", "--vault"}
 """They are tested in test_options.py."""
 
 
-@pytest.mark.parametrize("option", sorted(set(ROUTER_OPTIONS) - {"--file"} - IN_CLUSTER))
+WITH_OTHERS = {"--client-ca", "--allow-insecure-connections", "--proxy-protocol"}
+
+
+@pytest.mark.parametrize("option", sorted(set(ROUTER_OPTIONS) - {"--file"} - WITH_OTHERS - IN_CLUSTER))
 @pytest.mark.parametrize("from_environment", [False, True], ids=["flag", "environment"])
 def test_each_option_reaches_the_router(started: list[RouterConfig], option: str, from_environment: bool) -> None:
     given, expected = VALUES.get(option, ("4321", 4_321))
@@ -167,6 +201,60 @@ def test_each_option_reaches_the_router(started: list[RouterConfig], option: str
     (config,) = started
     name = option.removeprefix("--").replace("-", "_")
     assert getattr(config if hasattr(config, name) else config.limits, name) == expected
+
+
+def test_options_of_https(started: list[RouterConfig]) -> None:
+    assert run("router", "--tls-dir", "t", "--client-ca", "c", "--plain-http", "redirect").exit_code == 0
+    assert run("router", SCOREGATE_TLS_DIR="t", SCOREGATE_CLIENT_CA="c").exit_code == 0
+    assert [(config.tls_dir, config.client_ca) for config in started] == [(Path("t"), Path("c"))] * 2
+    assert [config.plain_http for config in started] == ["redirect", "refuse"]
+
+
+def test_the_proxy_protocol_needs_somebody_to_believe(started: list[RouterConfig]) -> None:
+    assert run("router", "--proxy-protocol", "--trusted-proxies", "10.0.0.1").exit_code == 0
+    variables = {"SCOREGATE_PROXY_PROTOCOL": "true", "SCOREGATE_TRUSTED_PROXIES": "10.0.0.1"}
+    assert run("router", **variables).exit_code == 0
+    assert run("router").exit_code == 0
+    assert [config.proxy_protocol for config in started] == [True, True, False]
+    assert failed("router", "--proxy-protocol").startswith("--proxy-protocol needs --trusted-proxies: ")
+
+
+def test_insecure_connections_are_allowed_by_a_flag_or_the_environment(started: list[RouterConfig]) -> None:
+    assert run("router", "--host", "0.0.0.0", "--allow-insecure-connections").exit_code == 0
+    assert run("router", "--host", "0.0.0.0", SCOREGATE_ALLOW_INSECURE_CONNECTIONS="true").exit_code == 0
+    assert run("router", SCOREGATE_ALLOW_INSECURE_CONNECTIONS="false").exit_code == 0
+    assert [config.allow_insecure_connections for config in started] == [True, True, False]
+    assert failed("router", "--host", "0.0.0.0").startswith("--host is 0.0.0.0, where keys and data would cross")
+
+
+def test_up_starts_its_router_with_the_same_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Also with those that have no value, or none given."""
+    seen: list[list[str]] = []
+
+    async def note(file: Path, state_dir: Path, router_argv: list[str], *_: object) -> int:
+        seen.append(router_argv)
+        return 0
+
+    monkeypatch.setattr(cli, "run_up", note)
+    file = declare(tmp_path / "endpoints.yaml", 1)
+    assert run("up", file).exit_code == 0
+    assert run("up", file, "--tls-dir", "t", "--allow-insecure-connections", "--port", "1234").exit_code == 0
+    plain, secure = seen
+    assert "--tls-dir" not in plain
+    assert "--allow-insecure-connections" not in plain
+    assert secure[secure.index("--tls-dir") + 1] == "t"
+    assert secure[secure.index("--port") + 1] == "1234"
+    assert "--allow-insecure-connections" in secure
+    assert not {"True", "False", "None"} & {*plain, *secure}
+    started: list[RouterConfig] = []
+
+    async def start(config: RouterConfig, _: ClusterSettings) -> None:
+        started.append(config)
+
+    monkeypatch.setattr(cli, "_route", start)
+    for words in seen:
+        assert run(*words[words.index("router", 3) :]).exit_code == 0
+    assert [config.allow_insecure_connections for config in started] == [False, True]
 
 
 def test_what_a_router_looks_at_in_a_cluster(started: list[RouterConfig]) -> None:

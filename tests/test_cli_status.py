@@ -13,9 +13,12 @@ from typing import Any, NamedTuple
 
 import pytest
 from click.testing import Result
+from msgspec.structs import replace
 
+from router.core.model import Hold
+from router.platforms.by_hand import ByHandFile
 from router.platforms.local.state import RouterPlace, StateDirectory
-from tests.commands import failed, run
+from tests.command_line import failed, run
 from tests.front import SCORE
 from tests.models import Model, served
 from tests.router_process import RouterProcess, declare, routing
@@ -63,6 +66,18 @@ async def test_status_shows_what_runs_and_how_busy_it_is(site: Site) -> None:
     assert row == [NAME, "blue", "1", "of", "1", "1", "1", "0", "100%", "0"]
     assert max(map(len, table.splitlines())) <= 110
     assert all(word in table for word in ("Endpoint", "Deployment", "Ready", "Busy", "In flight", "Queued"))
+
+
+async def test_status_says_what_is_set_by_hand(site: Site) -> None:
+    (replica,) = json.loads((await site.run("replicas", "--json")).stdout)
+    assert "by hand" not in (await site.run("status")).stdout
+    assert (await site.run("drain", replica["uid"])).exit_code == 0
+    holds = {"iris/blue": Hold(replicas=5, until_s=4e9), "iris/over": Hold(replicas=5, until_s=1e9)}
+    ByHandFile(site.router.state.path).change(lambda present: replace(present, holds=holds))
+    said = (await site.run("status")).stdout
+    assert "iris/blue: held at 5 by hand until 2096-10-02 07:06" in said
+    assert "iris/over" not in said
+    assert f"{NAME}/blue@127.0.0.1" in said.partition("drained by hand; `scoregate drain --undo ")[2]
 
 
 async def test_a_regenerated_key_opens_the_running_router_and_the_old_one_closes(site: Site) -> None:

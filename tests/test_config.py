@@ -37,6 +37,20 @@ def config(**settings: Any) -> RouterConfig:
         ({"connect_timeout_ms": 0}, "connect_timeout_ms is 0; it must be at least 1."),
         ({"replica_idle_ms": 0}, "replica_idle_ms is 0; it must be at least 1."),
         ({"drain_timeout_ms": 0}, "drain_timeout_ms is 0; it must be at least 1."),
+        (
+            {"host": "0.0.0.0"},
+            "--host is 0.0.0.0, where keys and data would cross a network as plain HTTP. Serve HTTPS",
+        ),
+        ({"host": "::"}, "--host is ::, "),
+        ({"host": "10.1.2.3"}, "--host is 10.1.2.3, "),
+        ({"host": "router.example"}, "--host is router.example, "),
+        ({"client_ca": Path("ca")}, "--client-ca is for HTTPS; it needs --tls-dir."),
+        ({"plain_http": "redirect"}, "--plain-http redirect sends clients to HTTPS; it needs --tls-dir."),
+        (
+            {"tls_dir": Path("t"), "plain_http": "redirect", "allow_insecure_connections": True},
+            "--plain-http redirect and --allow-insecure-connections: plain HTTP can't do both.",
+        ),
+        ({"tls_dir": Path("t"), "tls_port": 8080}, "--port and --tls-port are both 8080; they must differ."),
         ({"drain_grace_ms": -1}, "drain_grace_ms is -1; it must be at least 0."),
     ],
 )
@@ -52,6 +66,25 @@ def test_the_defaults_are_a_loopback_router_that_drains() -> None:
     assert config(drain_grace_ms=0).drain_grace_ms == 0
     assert config(platform="local", file=None).file is None
     assert made.replica_idle_ms < 2_000, "gunicorn drops an idle connection after 2 s"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"host": "127.0.0.1"},
+        {"host": "127.9.9.9"},
+        {"host": "::1"},
+        {"host": "localhost"},
+        {"host": "0.0.0.0", "allow_insecure_connections": True},
+        {"host": "0.0.0.0", "tls_dir": Path("t")},
+        {"host": "0.0.0.0", "tls_dir": Path("t"), "allow_insecure_connections": True},
+        {"tls_dir": Path("t"), "client_ca": Path("ca"), "plain_http": "redirect"},
+        {"tls_dir": Path("t"), "port": 0, "tls_port": 0},
+        {"port": 8443},
+    ],
+)
+def test_keys_cross_no_network_in_the_clear_unless_that_is_said(settings: dict[str, Any]) -> None:
+    assert config(**settings).host == settings.get("host", "127.0.0.1")
 
 
 def test_a_configuration_does_not_change() -> None:

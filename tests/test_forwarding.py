@@ -79,3 +79,59 @@ def test_what_is_kept_is_bounded_and_never_anothers() -> None:
         scope = {"method": "GET", "scheme": "http", "client": ("192.0.2.1", 5), "headers": [(b"host", host)]}
         assert b"x-forwarded-host: %b\r\n" % host in forwarding.lines(Request(scope, b"0" * 48))
         assert len(forwarding._kept) <= _MAX_KEPT
+
+
+def client_of(trusted: str, peer: str, *headers: tuple[bytes, bytes]) -> str:
+    scope: dict[str, Any] = {"method": "POST", "scheme": "http", "client": (peer, 5), "headers": list(headers)}
+    return Forwarding(networks(trusted)).client(Request(scope, b"0" * 48))
+
+
+@pytest.mark.parametrize(
+    ("said", "client"),
+    [
+        (b"203.0.113.9", "203.0.113.9"),
+        (b"6.6.6.6, 203.0.113.9", "203.0.113.9"),
+        (b"6.6.6.6, 203.0.113.9, 10.0.0.7,10.0.0.8", "203.0.113.9"),
+        (b"10.0.0.7, 10.0.0.8", "10.0.0.7"),
+        (b"203.0.113.9:4711", "203.0.113.9"),
+        (b"[2001:db8::9]:4711", "2001:db8::9"),
+        (b"2001:db8::9", "2001:db8::9"),
+        (b"203.0.113.9, unknown, 10.0.0.7", "10.0.0.7"),
+        (b"unknown", "10.0.0.1"),
+        (b"", "10.0.0.1"),
+        (b"203.0.113.9,", "10.0.0.1"),
+        (b"fe80::1%eth0", "10.0.0.1"),
+        (b"\xff", "10.0.0.1"),
+    ],
+)
+def test_who_asks_is_the_nearest_that_is_no_trusted_proxy(said: bytes, client: str) -> None:
+    """What stands further left, anybody may have written."""
+    assert client_of("10.0.0.0/8", "10.0.0.1", (b"x-forwarded-for", said)) == client
+
+
+@pytest.mark.parametrize(
+    ("said", "client"),
+    [
+        (b"for=203.0.113.9;proto=https", "203.0.113.9"),
+        (b'For="[2001:db8::9]:4711"', "2001:db8::9"),
+        (b'proto=https;by=x;for="203.0.113.9:80"', "203.0.113.9"),
+        (b"for=6.6.6.6, for=203.0.113.9, for=10.0.0.7", "203.0.113.9"),
+        (b"for=_hidden", "10.0.0.1"),
+        (b"proto=https", "10.0.0.1"),
+        (b"xfor=203.0.113.9", "10.0.0.1"),
+    ],
+)
+def test_forwarded_is_read_where_there_is_no_x_forwarded_for(said: bytes, client: str) -> None:
+    assert client_of("10.0.0.0/8", "10.0.0.1", (b"forwarded", said)) == client
+
+
+def test_a_client_that_claims_many_hops_hides_nothing() -> None:
+    claimed = b", ".join([b"6.6.6.6"] * 500 + [b"203.0.113.9", b"10.0.0.2"])
+    assert client_of("10.0.0.0/8", "10.0.0.1", (b"x-forwarded-for", claimed)) == "203.0.113.9"
+    assert client_of("10.0.0.0/8", "10.0.0.1", (b"x-forwarded-for", b", ".join([b"10.0.0.3"] * 500))) == "10.0.0.3"
+
+
+def test_a_stranger_says_nothing_of_who_asks() -> None:
+    for trusted in ("", "10.0.0.0/8"):
+        assert client_of(trusted, "192.0.2.1", *CLAIMED) == "192.0.2.1"
+    assert client_of("10.0.0.0/8", "::ffff:10.0.0.1", *CLAIMED) == "203.0.113.9"

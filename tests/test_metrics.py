@@ -6,7 +6,7 @@ import asyncio
 import math
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as plain_text
 
 from router import __version__
+from router.core.auth import Caller
 from router.core.model import Addresses, Deployment, Load, ScaleSettings
 from router.metrics import Counters, Histogram, RouterCollector, registry_of
 from router.platforms import Standing
@@ -156,6 +157,8 @@ class Observed:
         self.declared = declared
         self.ended = {"": Counters(), "iris": Counters()}
         self.behind_s = 0.0
+        self.called: dict[str, list[Caller]] = {}
+        self.certified_until_s: float | None = None
 
     def loads(self) -> tuple[tuple[Load, Counters, int], ...]:
         return self.live
@@ -171,6 +174,21 @@ class Observed:
 
     def connections(self) -> dict[str, int]:
         return {"client": 5}
+
+    def callers(self) -> Iterator[tuple[str, Caller]]:
+        return ((endpoint, each) for endpoint, callers in self.called.items() for each in callers)
+
+    def verifications(self) -> dict[str, int]:
+        return {"cached": 7, "verified": 2, "refused": 0}
+
+    def known_tokens(self) -> int:
+        return 2
+
+    def certificate_expires_at_s(self) -> float | None:
+        return self.certified_until_s
+
+    def failed_handshakes(self) -> int:
+        return 4
 
     def dropped_log_lines(self) -> int:
         return 9
@@ -230,6 +248,37 @@ def test_what_the_autoscaler_may_do_is_shown_where_it_may() -> None:
     assert [value(f"{bound}_replicas", **BLUE) for bound in ("min", "max")] == [2, 8]
     assert value("target_utilization_ratio", **BLUE) == 0.6
     assert math.isnan(value("max_replicas", endpoint="iris", deployment="green")), "its number is fixed"
+
+
+def test_each_consumer_has_its_requests_and_nobody_who_needs_no_credential() -> None:
+    observed = Observed()
+    batch, token, anybody = (Caller(consumer) for consumer in ("batch", "token", ""))
+    observed.called = {"iris": [batch, token, anybody], "rose": [Caller("batch")]}
+    for caller, status in ((batch, 200), (batch, 429), (batch, 429), (token, 200), (anybody, 200)):
+        caller.count(status)
+    family = next(each for each in registry_of(observed).collect() if each.name == "scoregate_consumer_requests")
+    assert [(sample.labels, sample.value) for sample in family.samples] == [
+        ({"endpoint": "iris", "consumer": "batch", "code": "200"}, 1),
+        ({"endpoint": "iris", "consumer": "batch", "code": "429"}, 2),
+        ({"endpoint": "iris", "consumer": "token", "code": "200"}, 1),
+    ]
+
+
+def test_it_is_counted_how_tokens_were_judged() -> None:
+    value = values_of(Observed())
+    results = ("cached", "verified", "refused")
+    assert [value("token_verifications_total", result=result) for result in results] == [7, 2, 0]
+    assert value("known_tokens") == 2
+
+
+def test_where_clients_speak_tls_its_certificates_end_is_known() -> None:
+    observed = Observed()
+    value = values_of(observed)
+    assert math.isnan(value("certificate_expires_timestamp_seconds"))
+    assert math.isnan(value("failed_handshakes_total"))
+    observed.certified_until_s = 1_800_000_000.5
+    assert value("certificate_expires_timestamp_seconds") == 1_800_000_000.5
+    assert value("failed_handshakes_total") == 4
 
 
 def test_it_is_said_how_far_the_platform_is_behind() -> None:

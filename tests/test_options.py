@@ -20,8 +20,10 @@ seen: dict[str, Any] = {}
 @in_cluster
 @state_dir("Where things are.")
 @as_json
-def command(platform: str, namespaces: tuple[str, ...], namespace: str | None, adopt_v1: bool, **rest: Any) -> None:
-    seen.update(rest, cluster=cluster_settings(platform, namespaces, namespace, adopt_v1))
+def command(
+    platform: str, namespaces: tuple[str, ...], namespace: str | None, adopt_v1: bool, vault: str, **rest: Any
+) -> None:
+    seen.update(rest, cluster=cluster_settings(platform, namespaces, namespace, adopt_v1, vault))
 
 
 def run(*words: str, **env: str) -> Result:
@@ -43,15 +45,16 @@ def test_help_shows_what_is_when_an_option_is_not_given() -> None:
 
 @pytest.mark.parametrize("way", ["flags", "environment"])
 def test_what_is_looked_at_in_a_cluster(way: str) -> None:
-    flags = ("--namespaces", "models, other,models", "--namespace", "home", "--no-adopt-v1")
+    flags = ("--namespaces", "models, other,models", "--namespace", "home", "--no-adopt-v1", "--vault", "mine")
     environment = {
         "SCOREGATE_NAMESPACES": "models, other,models",
         "SCOREGATE_NAMESPACE": "home",
         "SCOREGATE_ADOPT_V1": "false",
+        "SCOREGATE_VAULT": "mine",
     }
     result = run(*flags) if way == "flags" else run(**environment)
     assert result.exit_code == 0, result.output
-    assert seen["cluster"] == ClusterSettings(namespaces=("models", "other"), home="home", adopt_v1=False)
+    assert seen["cluster"] == ClusterSettings(("models", "other"), home="home", adopt_v1=False, vault="mine")
 
 
 def test_namespaces_may_be_given_one_by_one() -> None:
@@ -77,7 +80,14 @@ def test_what_is_no_namespace_is_a_usage_error(words: tuple[str, str]) -> None:
     assert "must be the name of a namespace" in result.output
 
 
-@pytest.mark.parametrize("words", [("--namespaces", "a"), ("--namespace", "a"), ("--no-adopt-v1",)])
+@pytest.mark.parametrize("name", ["", "Vault", "a_b", "-a", "a" * 254])
+def test_what_is_no_name_of_an_object_is_a_usage_error(name: str) -> None:
+    result = run("--vault", name)
+    assert result.exit_code == 2
+    assert "must be the name of a Kubernetes object" in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize("words", [("--namespaces", "a"), ("--namespace", "a"), ("--no-adopt-v1",), ("--vault", "a")])
 def test_options_of_a_cluster_say_nothing_elsewhere(words: tuple[str, ...]) -> None:
     result = run("--platform", "local", *words)
     assert result.exit_code == 2

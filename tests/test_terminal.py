@@ -7,10 +7,11 @@ import shlex
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
-from router.core.model import Addresses, Deployment, Endpoint, ScaleSettings
-from router.platforms.keys import Keys
+from router.core.keys import Keys
+from router.core.model import Addresses, Deployment, Endpoint, JwtSettings, ScaleSettings
 from router.platforms.local.keeper import ReplicaStatus
 from router.terminal import sample_body, show_start, summary
 
@@ -100,6 +101,28 @@ def test_the_curl_line_is_one_line_and_quotes_what_a_shell_would_eat(tmp_path):
     assert str(tmp_path) in text
 
 
+def test_who_needs_a_token_is_told_where_to_get_one(tmp_path):
+    def lines(endpoint: Endpoint, state_dir: Path, keys: Keys | None = None) -> list[str]:
+        given = {} if keys is None else {"iris": keys}
+        return summary([endpoint], given, "http://h:1", "http://h:2", "{}", state_dir / "logs").splitlines()
+
+    ours = replace(IRIS, auth_mode="token")
+    default = lines(ours, Path(".scoregate").absolute())
+    assert "token     `scoregate token iris` prints a new one" in default
+    assert any('-H "Authorization: Bearer $(scoregate token iris)" -H' in line for line in default)
+    odd = tmp_path / "a b"
+    elsewhere = lines(ours, odd)
+    assert f"token     `scoregate token iris --state-dir '{odd}'` prints a new one" in elsewhere
+    assert any(f"Bearer $(scoregate token iris --state-dir '{odd}')" in line for line in elsewhere)
+    jwt = JwtSettings(issuer="https://issuer.example", audiences=("a",))
+    theirs = lines(replace(IRIS, auth_mode="jwt", jwt=jwt), odd)
+    assert "token     from https://issuer.example" in theirs
+    assert any('"Authorization: Bearer $TOKEN"' in line for line in theirs)
+    both = lines(replace(ours, also_accepts=("key",)), odd, Keys(primary_key="$k`1", secondary_key="k2"))
+    assert any("'Authorization: Bearer $k`1'" in line for line in both)
+    assert sum(line.startswith(("token ", "key ")) for line in both) == 2
+
+
 def test_the_sample_lies_beside_the_endpoints_file(tmp_path):
     file = tmp_path / "endpoints.yaml"
     assert sample_body(file) == "{}"
@@ -114,6 +137,6 @@ def test_who_has_deployments_that_scale_is_told_how_to_ask_why() -> None:
     scaled = Deployment(endpoint="iris", name="blue", workload=Addresses(addresses=()), scale=ScaleSettings())
     fixed = Deployment(endpoint="iris", name="green", workload=Addresses(addresses=()))
     both = Endpoint(name="iris", auth_mode="none", deployments=(fixed, scaled))
-    text = summary([both], {}, "http://h:1", "http://h:2", "{}", Path("/logs"))
-    assert "scaling   iris/blue: why so many? `scoregate explain iris/blue`" in text
+    text = summary([both], {}, "http://h:1", "http://h:2", "{}", Path("/state/logs"))
+    assert "scaling   iris/blue: why so many? `scoregate explain iris/blue --state-dir /state`" in text
     assert "scaling" not in summary([OPEN], {}, "http://h:1", "http://h:2", "{}", Path("/logs"))

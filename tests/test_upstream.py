@@ -6,47 +6,16 @@ import asyncio
 import errno
 import math
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from router.core.errors import (
-    ClientTooSlow,
-    ReplicaClosed,
-    ReplicaMisbehaved,
-    ReplicaUnreachable,
-    RequestTimeout,
-    Unavailable,
-)
+from router.core.errors import ReplicaUnreachable, Unavailable
 from router.core.model import Replica
-from router.upstream import ReplicaConnection, Upstream
-
-PATIENCE_S = 8.0
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-
-class ModelServer:
-    """Takes connections, and leaves what is said on them to the test."""
-
-    def __init__(self) -> None:
-        self.peers: list[socket.socket] = []
-        self.sock = socket.socket()
-        self.sock.bind(("127.0.0.1", 0))
-        self.sock.listen(16)
-        self.sock.setblocking(False)
-
-    def noun(self, uid: str = "one") -> Replica:
-        host, port = self.sock.getsockname()
-        return Replica(uid=uid, deployment="iris/blue", host=host, port=port, ready=True)
-
-    async def peer(self) -> socket.socket:
-        """The other end of the next connection."""
-        async with asyncio.timeout(PATIENCE_S):
-            sock, _ = await asyncio.get_running_loop().sock_accept(self.sock)
-        self.peers.append(sock)
-        return sock
+from router.upstream import Upstream
+from tests.model_server import OK, ModelServer, begin, ended, until, use
 
 
 @pytest.fixture
@@ -63,40 +32,6 @@ async def upstream() -> AsyncIterator[Upstream]:
     yield upstream
     upstream.close()
     await until(lambda: not upstream.open)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():  # noqa: ASYNC110 - it looks at the router, which tells nobody
-            await asyncio.sleep(0.002)
-
-
-def begin(connection: ReplicaConnection, timeout_ms: int = 60_000) -> None:
-    connection.begin("POST", asyncio.get_running_loop().time() + timeout_ms / 1000, timeout_ms, asyncio.current_task())
-    connection.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
-
-
-async def use(connection: ReplicaConnection, peer: socket.socket, reply: bytes = OK) -> bytes:
-    """One whole request; the body of its reply."""
-    begin(connection)
-    await asyncio.get_running_loop().sock_sendall(peer, reply)
-    await connection.next_head()
-    body = b""
-    while piece := await connection.read():
-        body += piece
-    connection.end(request_whole=True)
-    return body
-
-
-async def ended(peer: socket.socket) -> bool:
-    """The router closes that connection, whatever it said before."""
-    async with asyncio.timeout(PATIENCE_S):
-        try:
-            while await asyncio.get_running_loop().sock_recv(peer, 65_536):
-                pass
-        except ConnectionResetError:
-            pass
-    return True
 
 
 async def test_a_whole_reply_leaves_a_connection_to_use_again(upstream: Upstream, server: ModelServer) -> None:
@@ -191,103 +126,6 @@ async def test_a_connection_that_is_not_taken_in_time_is_unreachable(server: Mod
     for sock in (*waiting, full):
         sock.close()
     assert not upstream.open
-
-
-async def test_what_came_before_a_failure_is_handed_out_before_it_is_raised(
-    upstream: Upstream, server: ModelServer
-) -> None:
-    replica = server.noun()
-    upstream.follow([replica])
-    connection = await upstream.connect(replica, math.inf, 60_000)
-    peer = await server.peer()
-    begin(connection)
-    await asyncio.get_running_loop().sock_recv(peer, 65_536)
-    peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart")
-    peer.close()
-    await until(lambda: not upstream.open)
-    assert (await connection.next_head()).status == 200
-    assert await connection.read() == b"part"
-    with pytest.raises(ReplicaMisbehaved):
-        await connection.read()
-    connection.end(request_whole=True)
-
-
-async def test_every_wait_raises_the_first_failure(upstream: Upstream, server: ModelServer) -> None:
-    replica = server.noun()
-    connection = await upstream.connect(replica, math.inf, 60_000)
-    await server.peer()
-    begin(connection)
-    loop = asyncio.get_running_loop()
-    loop.call_soon(connection.fail, ClientTooSlow("first"))
-    loop.call_soon(connection.fail, RequestTimeout(1))
-    with pytest.raises(ClientTooSlow):
-        await connection.next_head()
-    connection.end(request_whole=False)
-
-
-async def test_a_failure_cancels_an_owner_who_waits_elsewhere(upstream: Upstream, server: ModelServer) -> None:
-    replica = server.noun()
-    connection = await upstream.connect(replica, math.inf, 60_000)
-    await server.peer()
-
-    async def own() -> None:
-        begin(connection, timeout_ms=50)
-        await asyncio.Event().wait()  # for the client, say
-
-    owner = asyncio.create_task(own())
-    with pytest.raises(asyncio.CancelledError):
-        await owner
-    assert isinstance(connection.failure, RequestTimeout)
-    connection.end(request_whole=False)
-
-
-async def test_one_deadline_does_not_outlive_its_request(upstream: Upstream, server: ModelServer) -> None:
-    replica = server.noun()
-    upstream.follow([replica])
-    connection = await upstream.connect(replica, math.inf, 60_000)
-    peer = await server.peer()
-    begin(connection, timeout_ms=50)
-    peer.send(OK)
-    await connection.next_head()
-    await connection.read()
-    connection.end(request_whole=True)
-    loop = asyncio.get_running_loop()
-    passed = asyncio.Event()
-    loop.call_later(0.1, passed.set)
-    await passed.wait()
-    assert connection.is_open
-    assert await use(await upstream.connect(replica, math.inf, 60_000), peer) == b"ok"
-
-
-async def test_a_replica_that_closes_unasked_fails_the_request_that_was_not_answered(
-    upstream: Upstream, server: ModelServer
-) -> None:
-    replica = server.noun()
-    connection = await upstream.connect(replica, math.inf, 60_000)
-    peer = await server.peer()
-    begin(connection)
-    await asyncio.get_running_loop().sock_recv(peer, 65_536)
-    peer.close()
-    with pytest.raises(ReplicaClosed) as raised:
-        await connection.next_head()
-    assert raised.value.unanswered
-    connection.end(request_whole=True)
-
-
-async def test_a_replica_that_takes_nothing_makes_the_writer_wait(upstream: Upstream, server: ModelServer) -> None:
-    replica = server.noun()
-    connection = await upstream.connect(replica, math.inf, 60_000)
-    peer = await server.peer()
-    connection.begin("POST", math.inf, 60_000, asyncio.current_task())
-    for _ in range(400):
-        connection.write(b"x" * 65_536)
-    draining = asyncio.create_task(connection.drain())
-    await asyncio.sleep(0)
-    assert not draining.done()
-    peer.close()  # the end of the connection ends the wait
-    async with asyncio.timeout(PATIENCE_S):
-        await draining
-    connection.end(request_whole=False)
 
 
 async def test_a_router_without_a_file_left_does_not_blame_the_replica(upstream: Upstream) -> None:

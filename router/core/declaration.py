@@ -17,14 +17,18 @@ from router.core.model import (
     PAYLOAD_LIMIT_BYTES,
     Addresses,
     AuthMode,
+    Cors,
     Deployment,
+    JwtSettings,
     PodsKind,
     Probe,
     Process,
+    ReplicaTls,
     RequestSettings,
     Route,
     ScaleSettings,
     ScaleType,
+    TokenSettings,
 )
 from router.core.rules import parse_address
 from router.core.shape import complaint
@@ -52,6 +56,9 @@ class Metadata(_Object, frozen=True, kw_only=True):
 
 class Auth(_Object, frozen=True, kw_only=True):
     mode: AuthMode = "key"
+    also_accepts: tuple[AuthMode, ...] = ()
+    token: TokenSettings | None = None
+    jwt: JwtSettings | None = None
     keys_secret: str | None = None
     """In a cluster, the Secret of type scoregate.io/keys that holds primaryKey and secondaryKey; `<endpoint>-keys`
     when not given."""
@@ -100,6 +107,7 @@ class DeclaredDeployment(_Object, frozen=True, kw_only=True):
     readiness_probe: Probe = DEFAULTS.readiness_probe
     liveness_probe: Probe = DEFAULTS.liveness_probe
     idempotent: bool = DEFAULTS.idempotent
+    tls: ReplicaTls | None = None
     traffic_percentile: int | None = None
     is_default: bool | None = None
 
@@ -115,6 +123,7 @@ class Spec(_Object, frozen=True, kw_only=True):
     traffic: dict[str, int] | None = None
     max_payload_bytes: int = PAYLOAD_LIMIT_BYTES
     forward_authorization: bool = False
+    cors: Cors | None = None
     deployments: tuple[DeclaredDeployment, ...]
 
     @property
@@ -158,6 +167,7 @@ def problems_between_values(declaration: Declaration) -> Iterator[str]:
     """Each as `path.to[0].field: value, but it rule`. Every single value must have been found right before."""
     spec = declaration.spec
     yield from _name_problems(declaration.metadata.name, spec)
+    yield from _auth_problems(spec.auth)
     for index, deployment in enumerate(spec.deployments):
         path = f"spec.deployments[{index}]"
         yield from _replicas_problems(path, deployment)
@@ -184,6 +194,23 @@ def _name_problems(endpoint: str, spec: Spec) -> Iterator[str]:
         if len(endpoint) + len(deployment.name) > 62:
             rule = "must be at most 62 characters together with the endpoint's name"
             yield f"{path}: {complaint(deployment.name, rule)}"
+
+
+def _auth_problems(auth: Auth) -> Iterator[str]:
+    accepted = (auth.mode, *auth.also_accepts)
+    for index, mode in enumerate(auth.also_accepts):
+        rule = ""
+        if auth.mode == "none":
+            rule = "must be left out with mode none, which lets everybody in"
+        elif mode in accepted[: index + 1]:
+            rule = "must be another than mode and than those before it"
+        if rule:
+            yield f"spec.auth.alsoAccepts[{index}]: {complaint(mode, rule)}"
+    if "jwt" in accepted and auth.jwt is None:
+        yield "spec.auth.jwt: missing, but it is required where tokens of an issuer are accepted"
+    for field, mode, settings in (("jwt", "jwt", auth.jwt), ("token", "token", auth.token)):
+        if settings is not None and mode not in accepted:
+            yield f"spec.auth.{field}: given, but it must be left out where neither mode nor alsoAccepts has {mode}"
 
 
 def _replicas_problems(path: str, deployment: DeclaredDeployment) -> Iterator[str]:

@@ -28,6 +28,7 @@ from router.core.model import (
     Pods,
     Process,
     RequestSettings,
+    TokenSettings,
     Workload,
 )
 from router.core.rules import API_VERSION, KIND, is_name
@@ -115,6 +116,10 @@ def _endpoint(document: object) -> Endpoint:
     return Endpoint(
         name=name,
         auth_mode=spec.auth.mode,
+        also_accepts=spec.auth.also_accepts,
+        token=spec.auth.token or TokenSettings(),
+        jwt=spec.auth.jwt,
+        cors=spec.cors,
         weights=spec.weights,
         deployments=tuple(_deployment(declaration.metadata, spec, declared) for declared in spec.deployments),
         max_payload_bytes=spec.max_payload_bytes,
@@ -166,6 +171,7 @@ def _deployment(metadata: Metadata, spec: Spec, declared: DeclaredDeployment) ->
         readiness_probe=declared.readiness_probe,
         liveness_probe=declared.liveness_probe,
         idempotent=declared.idempotent,
+        tls=declared.tls,
     )
 
 
@@ -183,9 +189,17 @@ def effective_settings(endpoint: Endpoint) -> dict[str, object]:
 
     Keys are not part of it.
     """
-    auth = {"mode": endpoint.auth_mode, "keysSecret": endpoint.keys_secret, "createKeys": endpoint.creates_keys}
+    auth = {
+        "mode": endpoint.auth_mode,
+        "alsoAccepts": endpoint.also_accepts,
+        "token": endpoint.token if endpoint.accepts("token") else None,
+        "jwt": endpoint.jwt,
+        "keysSecret": endpoint.keys_secret,
+        "createKeys": endpoint.creates_keys,
+    }
     spec = {
-        "auth": _without_nulls(auth),
+        "auth": _without_nulls(msgspec.to_builtins(auth)),
+        **_without_nulls(msgspec.to_builtins({"cors": endpoint.cors})),
         "traffic": dict(endpoint.weights),
         "maxPayloadBytes": endpoint.max_payload_bytes,
         "forwardAuthorization": endpoint.forward_authorization,
@@ -219,6 +233,7 @@ def _effective_deployment(deployment: Deployment) -> dict[str, object]:
         "readinessProbe": deployment.readiness_probe,
         "livenessProbe": deployment.liveness_probe,
         "idempotent": deployment.idempotent,
+        "tls": deployment.tls,
     }
     plain: dict[str, object] = _without_nulls(msgspec.to_builtins(settings))
     return plain

@@ -56,6 +56,33 @@ class Unauthorized(RouterError):
         super().__init__(message, ((b"www-authenticate", challenge),))
 
 
+class Forbidden(RouterError):
+    """The credential is good, but not for this."""
+
+    status, code, source = 403, "Forbidden", "client"
+
+    def __init__(self, message: str, *, scopes: tuple[str, ...] = ()) -> None:
+        """`scopes`: those that would do (RFC 6750 section 3.1)."""
+        wanted = b' scope="%b"' % " ".join(scopes).encode() if scopes else b""
+        challenge = b'Bearer error="insufficient_scope"' + (b"," + wanted if wanted else b"")
+        super().__init__(message, ((b"www-authenticate", challenge),))
+
+
+class CrossOriginRefused(RouterError):
+    """A preflight asked for what pages of other origins may not do. `thing`: origin, method or header."""
+
+    status, code, source = 403, "CrossOriginRefused", "client"
+
+    def __init__(self, thing: str, value: str, setting: str) -> None:
+        super().__init__(f"Pages of other origins may not use the {thing} {value}: {setting} does not have it.")
+
+
+class HttpsRequired(RouterError):
+    """Plain HTTP where only HTTPS is served."""
+
+    status, code, source, closes = 403, "HttpsRequired", "client", True
+
+
 class NotFound(RouterError):
     status, code, source = 404, "NotFound", "client"
 
@@ -93,6 +120,16 @@ class PayloadTooLarge(RouterError):
 
 class ExpectationFailed(RouterError):
     status, code, source, closes = 417, "ExpectationFailed", "client", True
+
+
+class TooManyRequests(RouterError):
+    """Over the rate limit of the key. `wait_s`: until the next one would be taken."""
+
+    status, code, source = 429, "TooManyRequests", "client"
+
+    def __init__(self, endpoint: str, consumer: str, wait_s: float) -> None:
+        message = f"Key {consumer} of endpoint {endpoint} is over its rate limit."
+        super().__init__(message, ((b"retry-after", str(max(1, math.ceil(wait_s))).encode()),))
 
 
 class HeadTooLarge(RouterError):
@@ -156,6 +193,12 @@ class NoReadyReplicas(Unavailable):
     def __init__(self, endpoint: str, reason: str = "") -> None:
         message, reason = f"No ready replicas for service {endpoint}", _one_line(reason)
         super().__init__(f"{message}: {reason}" if reason else message)
+
+
+class CannotVerify(Unavailable):
+    """Nobody can tell at present whether a token is good: what that takes is out of reach."""
+
+    code = "CannotVerify"
 
 
 class TooManyConnections(Unavailable):

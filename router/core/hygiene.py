@@ -8,6 +8,7 @@ frames them.
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 
 from router.core.errors import HeadTooLarge
 from router.core.http1 import Header, connection_options
@@ -106,6 +107,15 @@ def forwarded(client: bytes, scheme: bytes, host: bytes, before: dict[bytes, byt
         host,
         element,
     )
+
+
+def is_address(text: str) -> bool:
+    """Whether it is an IP address, and nothing else: no name, no port, no zone."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text
 
 
 def to_replica(headers: list[Header], fields: dict[bytes, bytes]) -> bytes:

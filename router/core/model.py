@@ -6,14 +6,18 @@ autoscaler. Names of settings follow Azure ML's v2 YAML in camelCase; defaults a
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 PAYLOAD_LIMIT_BYTES = 104_857_600
 """Azure ML's documented limit of a request body: 100 MB."""
 
-AuthMode = Literal["key", "none"]
+AuthMode = Literal["key", "token", "jwt", "none"]
+"""`token`: issued by this router; `jwt`: by somebody else, an OIDC issuer."""
+
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+"""How a token may be signed (RFC 7518, 8037): never `none`, and never with a secret that verifiers have too."""
 
 
 class RequestSettings(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -51,6 +55,63 @@ class ScaleSettings(Struct, frozen=True, kw_only=True, rename="camel", forbid_un
     scale_down_starts: float = 4.0
     """What it is worth: each second in which a replica was needed pays for keeping it so many times its measured
     start time."""
+
+
+class TokenSettings(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """For how long a token of this router is good. In seconds; Azure ML's figures."""
+
+    refresh_after: int = 43_200
+    """A client should ask for the next one when the present one is so old."""
+    valid_past_refresh: int = 43_200
+    """So much longer it is still taken."""
+
+
+class JwtSettings(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Whose tokens are taken, and which of them."""
+
+    issuer: str
+    """URL of an OIDC issuer, exactly as its tokens have it in `iss`; its discovery document is below it."""
+    audiences: tuple[str, ...]
+    """A token must be for one of them."""
+    required_scopes: tuple[str, ...] = ()
+    """Each must be in the token's `scope`, or in `scp` as Entra ID writes it; else 403."""
+    required_claims: dict[str, tuple[str, ...]] = {}
+    """By the claim's name, values of which it must have one; else 403."""
+    algorithms: tuple[Algorithm, ...] = ("RS256", "PS256", "ES256", "EdDSA")
+    clock_skew: int = 60
+    """Seconds that the issuer's clock may differ from this one's."""
+    jwks_uri: str | None = None
+    """Where the issuer's keys are, when it has no discovery document."""
+    ca_bundle: str | None = None
+    """PEM certificates that the issuer's own is checked with, instead of the system's."""
+
+
+class Cors(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """What pages of other origins may do, in a browser (the Fetch standard's CORS)."""
+
+    allow_origins: tuple[str, ...]
+    """As in https://app.example.com; `*` is any."""
+    allow_methods: tuple[str, ...] = ("GET", "POST")
+    allow_headers: tuple[str, ...] = (
+        "authorization",
+        "content-type",
+        "azureml-model-deployment",
+        "x-ms-client-request-id",
+        "x-request-id",
+        "traceparent",
+    )
+    expose_headers: tuple[str, ...] = ("azureml-model-deployment", "x-ms-request-id", "x-request-id", "retry-after")
+    max_age: int = 600
+    """Seconds that a browser may keep what it was told."""
+
+
+class ReplicaTls(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """How a replica that speaks HTTPS proves who it is."""
+
+    server_name: str | None = None
+    """The name in its certificate; its address when not given."""
+    ca_bundle: str | None = None
+    """PEM certificates that its own is checked with, instead of the system's."""
 
 
 class Probe(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -121,6 +182,8 @@ class Deployment(Struct, frozen=True, kw_only=True):
     liveness_probe: Probe = Probe(period=10.0)
     idempotent: bool = False
     """Every request may be sent again to another replica after a failure."""
+    tls: ReplicaTls | None = None
+    """None: replicas speak plain HTTP."""
 
     @property
     def key(self) -> str:
@@ -138,11 +201,32 @@ class Deployment(Struct, frozen=True, kw_only=True):
         return max(self.scale.min_instances, min(self.scale.max_instances, wished))
 
 
+class RateLimit(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """What one consumer may ask of one router process."""
+
+    requests_per_second: float
+    burst: int | None = None
+    """So many at once, after a rest; a second's worth when not given."""
+
+
+class NamedHash(Struct, frozen=True, kw_only=True):
+    """A named key: of one consumer, who can be cut off alone."""
+
+    name: str
+    digest: bytes
+    """SHA-256."""
+    expires_at_s: float | None = None
+    """Seconds since the epoch."""
+    rate_limit: RateLimit | None = None
+
+
 class KeyHashes(Struct, frozen=True):
-    """SHA-256 of the primary and the secondary key: all that the router ever holds of them."""
+    """SHA-256 of the primary and the secondary key, and of those with names: all that the router ever holds of
+    them."""
 
     primary: bytes
     secondary: bytes
+    named: tuple[NamedHash, ...] = ()
 
 
 class Endpoint(Struct, frozen=True, kw_only=True):
@@ -150,8 +234,15 @@ class Endpoint(Struct, frozen=True, kw_only=True):
 
     name: str
     auth_mode: AuthMode = "key"
+    also_accepts: tuple[AuthMode, ...] = ()
+    """Other modes whose credentials open it, too."""
     keys: KeyHashes | None = None
-    """None while no key is known yet: nobody gets in."""
+    """None while no key is known yet: no key opens it."""
+    token: TokenSettings = TokenSettings()
+    jwt: JwtSettings | None = None
+    """There where tokens of an issuer are accepted."""
+    cors: Cors | None = None
+    """None: the model answers whatever browsers ask."""
     weights: tuple[tuple[str, int], ...] = ()
     deployments: tuple[Deployment, ...]
     max_payload_bytes: int = PAYLOAD_LIMIT_BYTES
@@ -160,6 +251,9 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     """In a cluster, the Secret that holds the keys; None for `<name>-keys`."""
     creates_keys: bool = True
     """In a cluster, whether that Secret is made, with two new keys, where it is missing."""
+
+    def accepts(self, mode: AuthMode) -> bool:
+        return mode == self.auth_mode or mode in self.also_accepts
 
 
 class Replica(Struct, frozen=True, kw_only=True):
@@ -189,12 +283,22 @@ class Trouble(Struct, frozen=True, kw_only=True):
     """In words, for a client and an operator."""
 
 
+class Hold(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A number of replicas that somebody set by hand, for a while."""
+
+    replicas: int
+    until_s: Annotated[float, Meta(ge=0, lt=253_402_300_800)]
+    """Seconds since the epoch, before the year 10000; from then on the load sets the number again."""
+
+
 class Instance(Struct, frozen=True, kw_only=True):
     """One router process. A new process is a new instance, also at the same address."""
 
     id: str
     admin: str
     """URL of its internal port."""
+    peer: str = ""
+    """URL of the port where other instances and the autoscaler ask, over mutual TLS; "" where it has none."""
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
@@ -205,6 +309,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     wished: dict[str, int] = {}
     """The number of replicas that the platform works towards, by deployment key, where it knows one."""
     troubles: tuple[Trouble, ...] = ()
+    holds: dict[str, Hold] = {}
+    """By deployment key; also those that are over."""
     instances: tuple[Instance, ...] = ()
 
 

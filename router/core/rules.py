@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any
+from typing import Any, get_args
 
 from msgspec import Struct, inspect
+
+from router.core.model import Algorithm
 
 API_VERSION = "scoregate.io/v1"
 KIND = "InferenceEndpoint"
@@ -24,6 +26,9 @@ _OBJECT_NAME = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*
 """Of a Kubernetes object: an RFC 1123 subdomain."""
 _LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 NAMESPACE_RULE = "must be the name of a namespace: at most 63 lower-case letters and digits, and hyphens between them"
+OBJECT_NAME_RULE = (
+    "must be the name of a Kubernetes object: lower-case letters, digits, hyphens and dots, at most 253 characters"
+)
 _ADDRESS = re.compile(r"(?P<host>\[[^\[\]]+\]|[^:\[\]]+)(:(?P<port>[0-9]{1,5}))?")
 _HOST_LABEL = r"[a-z0-9_]([-a-z0-9_]{0,61}[a-z0-9_])?"
 _HOST_NAME = re.compile(rf"{_HOST_LABEL}(\.{_HOST_LABEL})*\.?")
@@ -37,6 +42,11 @@ def is_name(text: str) -> bool:
 def is_namespace(text: str) -> bool:
     """Whether a namespace of Kubernetes may have this name: an RFC 1123 label."""
     return re.fullmatch(_LABEL, text) is not None
+
+
+def is_object_name(text: str) -> bool:
+    """Whether an object of Kubernetes may have this name."""
+    return _OF_AN_OBJECT.holds(text)
 
 
 def parse_address(address: str, default_port: int) -> tuple[str, int]:
@@ -117,14 +127,18 @@ def _are_variable_names(names: dict[str, str]) -> bool:
 
 
 _POSITIVE = Rule("must be greater than 0 and at most 2^53", above=0, most=_LARGEST)
+_YEAR_S = 366 * 86_400
 _NOT_NEGATIVE = Rule("must be at least 0 and at most 2^53", least=0, most=_LARGEST)
 _PERCENT = Rule("must be 0 to 100", least=0, most=100)
 _FOR_THE_SYSTEM = Rule("must not contain the character NUL", also=_has_no_nul)
-_OF_AN_OBJECT = Rule(
-    "must be the name of a Kubernetes object: lower-case letters, digits, hyphens and dots, at most 253 characters",
-    pattern=_OBJECT_NAME,
-    most_characters=253,
+_OF_AN_OBJECT = Rule(OBJECT_NAME_RULE, pattern=_OBJECT_NAME, most_characters=253)
+
+_URL = Rule(
+    "must be a URL with https and no password, or with http on this very machine",
+    pattern=r"(https://[-a-zA-Z0-9_.]+(:[0-9]{1,5})?|https://\[[0-9a-fA-F:.]+\](:[0-9]{1,5})?|http://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?)(/[!-~]*)?",
 )
+_WORD = Rule("must be printable ASCII without spaces", pattern=r"[!-~]+")
+_TOKEN = Rule("must be a name as in HTTP: letters, digits and !#$%&'*+-.^_`|~", pattern=r"[-a-zA-Z0-9!#$%&'*+.^_`|~]+")
 
 _RULES: dict[str, Rule] = {
     "apiVersion": Rule(f"must be {API_VERSION}", choices=(API_VERSION,)),
@@ -134,7 +148,38 @@ _RULES: dict[str, Rule] = {
     "workload.kind": Rule("must be Deployment or StatefulSet", choices=("Deployment", "StatefulSet")),
     "workload.name": _OF_AN_OBJECT,
     "selector": Rule("must hold at least one label: it would choose every Pod", fewest=1),
-    "mode": Rule("must be key or none (jwt and token are not supported yet by this version)", choices=("key", "none")),
+    "mode": Rule("must be key, token, jwt or none", choices=("key", "token", "jwt", "none")),
+    "alsoAccepts[]": Rule("must be key, token or jwt", choices=("key", "token", "jwt")),
+    "issuer": _URL,
+    "jwksUri": _URL,
+    "audiences": Rule("must hold at least one audience", fewest=1),
+    "audiences[]": _WORD,
+    "requiredScopes[]": Rule(
+        "must be a scope as in RFC 6749: printable ASCII without spaces, quotation marks and backslashes",
+        pattern=r"[!#-\[\]-~]+",
+    ),
+    "requiredClaims{}": Rule("must hold at least one value", fewest=1),
+    "algorithms": Rule("must hold at least one algorithm", fewest=1),
+    "algorithms[]": Rule(f"must be one of {', '.join(get_args(Algorithm))}", choices=get_args(Algorithm)),
+    "clockSkew": Rule("must be 0 to 600", least=0, most=600),
+    "caBundle": Rule(
+        "must be certificates in PEM, the first line -----BEGIN CERTIFICATE-----",
+        pattern=r"\s*-----BEGIN CERTIFICATE-----[\s\S]*-----END CERTIFICATE-----\s*",
+    ),
+    "serverName": Rule(
+        "must be the name in the replica's certificate", pattern=r"[-a-zA-Z0-9_.:]+", most_characters=253
+    ),
+    "allowOrigins": Rule("must hold at least one origin", fewest=1),
+    "allowOrigins[]": Rule(
+        "must be * or an origin as browsers send it, as in https://app.example.com",
+        pattern=r"\*|null|[a-z][-a-z0-9+.]*://[^\s/]+",
+    ),
+    "allowMethods[]": _TOKEN,
+    "allowHeaders[]": _TOKEN,
+    "exposeHeaders[]": _TOKEN,
+    "maxAge": Rule("must be 0 to 86400", least=0, most=86_400),
+    "refreshAfter": Rule("must be 1 to 31622400: a year", least=1, most=_YEAR_S),
+    "validPastRefresh": Rule("must be 0 to 31622400: a year", least=0, most=_YEAR_S),
     "traffic{}": _PERCENT,
     "trafficPercentile": _PERCENT,
     "deployments": Rule("must hold 1 to 100 deployments", fewest=1, most_items=100),

@@ -15,7 +15,14 @@ PROBES = "the kubelet probes Pods, as their template says, and traffic follows a
 INSIGHTS = "use the router's metrics and access log instead"
 COLLECTING = "the router keeps no bodies; let the model collect what it is to collect"
 LABELS = "set labels and annotations of the InferenceEndpoint yourself, if anything reads them"
-NO_TOKENS = "not supported yet by this version: clients need a key instead, and are refused until they send one"
+OTHER_TOKENS = (
+    "becomes auth.mode token: Azure ML's tokens are not known here, clients are refused until they send one that "
+    "`scoregate token ENDPOINT` gives"
+)
+NO_ISSUER = (
+    "not carried over: clients need a key until auth.mode is jwt, with auth.jwt.issuer "
+    "(https://login.microsoftonline.com/<tenant>/v2.0) and auth.jwt.audiences, which are not in this file"
+)
 NO_SCALING = "the number of replicas is fixed"
 AZURE = "of Azure alone, nothing in a cluster reads it"
 

@@ -17,7 +17,7 @@ from router.migrate.parts import (
     INSIGHTS,
     LABELS,
     NO_SCALING,
-    NO_TOKENS,
+    OTHER_TOKENS,
     PROBES,
     WORKLOAD,
     Part,
@@ -145,10 +145,10 @@ def _is_scaled(taken: dict[str, Given], findings: Findings) -> bool:
 
 
 def _auth(taken: dict[str, Given], findings: Findings) -> Given | None:
-    """Never more open than it was: tokens, which this version can't check, become keys."""
+    """Never more open than it was."""
     token, key = taken.get("token"), taken.get("auth")
     if boolean(token, findings) and token is not None:
-        findings.warnings.append(f"{token.file}: {token.path}: true: not carried over: {NO_TOKENS}")
-        return token._replace(value="key")
+        findings.warnings.append(f"{token.file}: {token.path}: true: {OTHER_TOKENS}")
+        return token._replace(value="token")
     wish = boolean(key, findings)
     return None if key is None or wish is None else key._replace(value="key" if wish else "none")

@@ -14,8 +14,9 @@ from router.migrate.parts import (
     COLLECTING,
     INSIGHTS,
     LABELS,
+    NO_ISSUER,
     NO_SCALING,
-    NO_TOKENS,
+    OTHER_TOKENS,
     PROBES,
     WORKLOAD,
     Part,
@@ -154,15 +155,18 @@ def _routes(document: Mapping[Any, Any], file: str, findings: Findings) -> dict[
 
 
 def _auth(taken: dict[str, Given], findings: Findings) -> Given | None:
-    """Never more open than it was: tokens, which this version can't check, become keys."""
+    """Never more open than it was."""
     given = taken.get("auth")
     if given is None:
         return None
     match _folded(given.value):
         case "key":
             pass
-        case "amltoken" | "aadtoken" as mode:
-            findings.warnings.append(f"{given.file}: {given.path}: {mode[:3]}_token: not carried over: {NO_TOKENS}")
+        case "amltoken":
+            findings.warnings.append(f"{given.file}: {given.path}: aml_token: {OTHER_TOKENS}")
+            return given._replace(value="token")
+        case "aadtoken":
+            findings.warnings.append(f"{given.file}: {given.path}: aad_token: {NO_ISSUER}")
         case _:
             findings.problems.append(given.complaint("must be key, aml_token or aad_token"))
     return given._replace(value="key")

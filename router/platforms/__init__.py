@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 from router.core.model import Snapshot
+
+if TYPE_CHECKING:
+    from router.platforms.administration import Administration
 
 
 class PlatformError(Exception):
@@ -39,6 +42,8 @@ class ClusterSettings(NamedTuple):
     """Where the routers run, and the autoscalers' Lease is; None: this process's own namespace."""
     adopt_v1: bool = True
     """Whether workloads of Azure ML's v1 are endpoints without a resource that says so."""
+    vault: str = "scoregate-vault"
+    """The Secret with the installation's own secrets, where the routers run."""
 
 
 class Platform(Protocol):
@@ -77,6 +82,10 @@ class Platform(Protocol):
     def note_utilization(self, ratios: Mapping[str, float]) -> None:
         """What the autoscaler sees, by deployment key: (in flight + queued) / (replicas x concurrency). A platform
         that has a place to show it does."""
+
+    @property
+    def administration(self) -> Administration:
+        """What an administrator may do. Only while the platform is entered."""
 
 
 PLATFORMS = ("local", "static", "kubernetes")

@@ -1,43 +1,28 @@
 """Which keys open an endpoint?
 
 I/O: one JSON file for each endpoint, in the clear, below the state directory; nobody but its owner may read it. The
-router gets hashes only. A key is in no message and in no repr().
+router gets hashes only.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
 import secrets
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
 
 import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
-from router.core.auth import KEY_RULE, hashed, is_key
+from router.core.keys import BadKey, Keys, Which, checked, regenerated
 from router.core.model import Endpoint, KeyHashes
 from router.core.rules import is_name
 from router.platforms import PlatformError
+from router.platforms.administration import Unknown
+from router.platforms.private_files import locked, make_private_folder, write_whole
 
 _LOCK_FILE = ".lock"
-
-
-class Keys(Struct, frozen=True, rename="camel"):
-    """Both open the endpoint; two, so that one can be replaced while clients use the other."""
-
-    primary_key: str
-    secondary_key: str
-
-    def __repr__(self) -> str:
-        return "Keys(primary_key=…, secondary_key=…)"
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        return [("primary_key", "…"), ("secondary_key", "…")]
 
 
 class KeyStore:
@@ -47,58 +32,58 @@ class KeyStore:
         self.folder = state_dir / "keys"
 
     def ensure(self, endpoint: str) -> Keys:
-        """The endpoint's keys, new ones if it has none yet."""
+        """The endpoint's keys, new ones if it has none yet: only then is anybody waited for."""
+        self._close_folder()
+        if self._file(endpoint).exists():
+            return self.read(endpoint)
         with self._locked():
             if self._file(endpoint).exists():
                 return self.read(endpoint)
-            keys = Keys(primary_key=secrets.token_urlsafe(32), secondary_key=secrets.token_urlsafe(32))
+            keys = Keys(primary_key=new_key(), secondary_key=new_key())
             self._write(endpoint, keys)
             return keys
 
     def read(self, endpoint: str) -> Keys:
         file = self._file(endpoint)
         try:
-            keys = msgspec.json.decode(file.read_bytes(), type=Keys)
+            return checked(msgspec.json.decode(file.read_bytes(), type=Keys))
         except FileNotFoundError:
-            raise PlatformError(
+            raise Unknown(
                 f"{endpoint} has no keys in {self.folder} yet: they are made when it is first served; in a cluster "
                 f"they are in a Secret: `kubectl get secret {endpoint.lower()}-keys -o yaml`"
             ) from None
         except OSError as error:
             raise PlatformError(f"{file} can't be read: {error.strerror}") from error
+        except BadKey as error:
+            raise PlatformError(_corrupt(file, f": {error}")) from None
         except (msgspec.MsgspecError, UnicodeDecodeError):  # whose text might hold a piece of a key
             raise PlatformError(_corrupt(file)) from None
-        if not (is_key(keys.primary_key) and is_key(keys.secondary_key)):
-            raise PlatformError(_corrupt(file))
-        return keys
 
-    def regenerate(self, endpoint: str, which: Literal["primary", "secondary"], value: str | None = None) -> Keys:
-        """Replace one of the two, with a random key or with `value`, which must keep KEY_RULE."""
-        if value is not None and not is_key(value):
-            raise PlatformError(
-                f"the {which} key given for {endpoint} has {len(value)} characters, but it must be {KEY_RULE}"
-            )
-        fresh = secrets.token_urlsafe(32) if value is None else value
+    def change(self, endpoint: str, change: Callable[[Keys], Keys]) -> Keys:
+        """What `change` makes of the present keys; nobody else changes them meanwhile. Raises what it raises, and
+        BadKey; then nothing was changed."""
         with self._locked():
             old = self.read(endpoint)
-            keys = (
-                Keys(primary_key=fresh, secondary_key=old.secondary_key)
-                if which == "primary"
-                else Keys(primary_key=old.primary_key, secondary_key=fresh)
-            )
-            self._write(endpoint, keys)
+            keys = checked(change(old))
+            if keys != old:
+                self._write(endpoint, keys)
         return keys
 
+    def regenerate(self, endpoint: str, which: Which, value: str | None = None) -> Keys:
+        """Replace one of the two, with a random key or with `value`, which must keep KEY_RULE."""
+        try:
+            return self.change(endpoint, partial(regenerated, which=which, key=new_key() if value is None else value))
+        except BadKey as error:
+            raise PlatformError(f"the {which} key given for {endpoint} is none: {error}") from None
+
     def hashes(self, endpoint: str) -> KeyHashes:
-        keys = self.read(endpoint)
-        return hashed(keys.primary_key, keys.secondary_key)
+        return self.read(endpoint).hashes
 
     def keyed(self, endpoint: Endpoint) -> Endpoint:
-        """The endpoint with the hashes of its keys, which are made if it wants keys and has none."""
-        if endpoint.auth_mode != "key":
+        """The endpoint with the hashes of its keys, which are made if it takes keys and has none."""
+        if not endpoint.accepts("key"):
             return endpoint
-        self.ensure(endpoint.name)
-        return replace(endpoint, keys=self.hashes(endpoint.name))
+        return replace(endpoint, keys=self.ensure(endpoint.name).hashes)
 
     def _file(self, endpoint: str) -> Path:
         """A name can't lead out of the folder: it holds neither dots nor slashes."""
@@ -106,33 +91,31 @@ class KeyStore:
             raise PlatformError(f"{endpoint!r} is not the name of an endpoint")
         return self.folder / f"{endpoint}.json"
 
+    def _close_folder(self) -> None:
+        make_private_folder(self.folder)
+        try:
+            self.folder.chmod(0o700)  # it may have been there, open to others
+        except OSError as error:
+            raise PlatformError(f"{self.folder} can't be used: {error.strerror}") from error
+
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """One process at a time reads and then writes."""
-        try:
-            for folder in (self.folder.parent, self.folder):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.folder.chmod(0o700)  # it may have been there, open to others
-            with (self.folder / _LOCK_FILE).open("wb") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                yield
-        except OSError as error:
-            raise PlatformError(f"{error.filename or self.folder} can't be used: {error.strerror}") from error
+        self._close_folder()
+        with locked(self.folder / _LOCK_FILE):
+            yield
 
     def _write(self, endpoint: str, keys: Keys) -> None:
-        """Whole or not at all: a reader or a power cut never meets half a file."""
-        descriptor, name = tempfile.mkstemp(dir=self.folder, prefix=f".{endpoint}.")  # with mode 0600
-        try:
-            with open(descriptor, "wb") as file:
-                file.write(msgspec.json.encode(keys) + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, self._file(endpoint))
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(name)
-            raise
+        write_whole(self._file(endpoint), msgspec.json.encode(keys) + b"\n", lasting=True)
 
 
-def _corrupt(file: Path) -> str:
-    return f"{file} does not hold two keys: put it back from a backup, or remove it and the endpoint gets new ones"
+def new_key() -> str:
+    """One that nobody can guess."""
+    return secrets.token_urlsafe(32)
+
+
+def _corrupt(file: Path, why: str = "") -> str:
+    return (
+        f"{file} does not hold the keys of an endpoint{why}. Put it back from a backup, or remove it and the endpoint "
+        "gets new ones"
+    )

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from router.core.model import Replica, Snapshot
 from router.platforms import UP_TO_DATE, PlatformError, Standing
+from router.platforms.memory_administration import MemoryAdministration
 
 _NO_SNAPSHOT = Snapshot()
 
@@ -24,8 +25,9 @@ class MemoryPlatform:
     what it says of itself, `utilization` what it was told.
 
     Replicas that `scale` adds are not ready, and have an address that says nothing; replicas that it takes away are
-    leaving, the unready first, then those named, then the youngest, and gone once drained. To make them ready is up
-    to who publishes. All who ask lead, until they are told otherwise.
+    leaving, and gone once drained: those first that an administrator drained, who stay otherwise, then the unready,
+    then those named, then the youngest. To make them ready is up to who publishes. All who ask lead, until they are
+    told otherwise.
     """
 
     def __init__(self, snapshot: Snapshot = _NO_SNAPSHOT) -> None:
@@ -33,6 +35,7 @@ class MemoryPlatform:
         self.scaled: dict[str, int] = {}
         self.stands = UP_TO_DATE
         self.utilization: dict[str, float] = {}
+        self.administration = MemoryAdministration(self)
         self._leads = True
         self._changed = asyncio.Event()
         self._uids = itertools.count(1)
@@ -84,15 +87,16 @@ class MemoryPlatform:
             raise PlatformError(f"{key} can't have {replicas} replicas: 0 is the fewest")
         self.scaled[key] = replicas
         wished = known[key].allowed(replicas) if known[key].scale else replicas
-        staying = [each for each in self.snapshot.replicas if each.deployment == key and not each.leaving]
+        staying = [each for each in self.snapshot.replicas if each.deployment == key and not self._leaves(each)]
         spare = _first_to_leave(staying, leave_first)[: max(0, len(staying) - wished)]
+        self.administration.drained -= {each.uid for each in spare}
         kept = [replace(each, leaving=True) if each in spare else each for each in self.snapshot.replicas]
         added = [self._starting(key) for _ in range(wished - len(staying))]
         all_wished = {**self.snapshot.wished, key: wished}
         self.publish(replace(self.snapshot, replicas=(*kept, *added), wished=all_wished))
 
     async def drained(self, uid: str) -> None:
-        gone = [each for each in self.snapshot.replicas if each.uid == uid and each.leaving]
+        gone = [each for each in self.snapshot.replicas if each.uid == uid and self._leaves(each)]
         replicas = tuple(each for each in self.snapshot.replicas if each not in gone)
         self.publish(replace(self.snapshot, replicas=replicas))
 
@@ -101,6 +105,10 @@ class MemoryPlatform:
 
     def note_utilization(self, ratios: Mapping[str, float]) -> None:
         self.utilization = dict(ratios)
+
+    def _leaves(self, replica: Replica) -> bool:
+        """For good, and not by hand."""
+        return replica.leaving and replica.uid not in self.administration.drained
 
     def _wake(self) -> None:
         self._changed.set()
@@ -114,4 +122,4 @@ class MemoryPlatform:
 def _first_to_leave(replicas: Sequence[Replica], leave_first: Sequence[str]) -> list[Replica]:
     """`replicas` come oldest first."""
     turns = {uid: turn for turn, uid in enumerate(leave_first)}
-    return sorted(reversed(replicas), key=lambda each: (each.ready, turns.get(each.uid, len(turns))))
+    return sorted(reversed(replicas), key=lambda each: (not each.leaving, each.ready, turns.get(each.uid, len(turns))))

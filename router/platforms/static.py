@@ -1,7 +1,7 @@
 """What do the replicas at these fixed addresses do?
 
-I/O: the endpoints file and the keys folder, both followed; a readiness probe to each replica. Nothing is started,
-stopped or scaled here.
+I/O: the endpoints file, the keys folder and what is set by hand, all followed; a readiness probe to each replica.
+Nothing is started, stopped or scaled here.
 """
 
 from __future__ import annotations
@@ -9,20 +9,24 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Collection, Coroutine, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from msgspec.structs import replace
 
-from router.core.model import Addresses, Deployment, Endpoint, Pods, Probe, Replica, Route, Snapshot
+from router.core.model import Addresses, Deployment, Endpoint, Pods, Probe, Replica, ReplicaTls, Route, Snapshot
 from router.core.probing import ProbeRecord
 from router.platforms import UP_TO_DATE, PlatformError, Standing
+from router.platforms.by_hand import ByHand, ByHandFile, standing, with_drain, with_weights
 from router.platforms.endpoints_file import WatchedFile, load_endpoints
+from router.platforms.file_administration import FileAdministration
 from router.platforms.keys import KeyStore
 from router.platforms.memory import MemoryPlatform
-from router.platforms.probe import ask, probing_client
+from router.platforms.probe import Prober
 
 _POLL_S = 0.1
 _FIRST_PAUSE_S = 0.1
@@ -48,16 +52,19 @@ class StaticPlatform:
         self._file = file
         self._keys = KeyStore(state_dir)
         self._watched = (WatchedFile(file), WatchedFile(self._keys.folder))
-        self._endpoints: tuple[Endpoint, ...] = ()
+        self._by_hand = ByHandFile(state_dir)
+        self._declared: tuple[Endpoint, ...] = ()
         self._probed: dict[tuple[str, str], _Probed] = {}
         self._generations = itertools.count(1)
         self._published = MemoryPlatform()
-        self._client = probing_client()
+        self.administration = FileAdministration(state_dir, self._newest, self._newest)
+        self._prober = Prober()
         self._turns = asyncio.Semaphore(_PROBES_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._adopt(await asyncio.to_thread(self._load))
+        self._by_hand.look()
+        await self._take_in_files()
         self._start(self._follow_files())
         return self
 
@@ -67,7 +74,7 @@ class StaticPlatform:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._client.aclose()
+        await self._prober.__aexit__(kind, error, trace)
 
     def watch(self) -> AsyncIterator[Snapshot]:
         return self._published.watch()
@@ -92,6 +99,9 @@ class StaticPlatform:
     def note_utilization(self, ratios: Mapping[str, float]) -> None:
         """`scoregate status` asks the router itself."""
 
+    def _newest(self) -> Snapshot:
+        return self._published.snapshot
+
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
@@ -101,13 +111,21 @@ class StaticPlatform:
     async def _follow_files(self) -> None:
         while True:
             await asyncio.sleep(_POLL_S)
+            if self._by_hand.look():
+                self._publish()
             if any([watched.settled() for watched in self._watched]):
                 try:
-                    self._adopt(await asyncio.to_thread(self._load))
+                    await self._take_in_files()
                 except PlatformError as error:
                     log.error("%s\nrefused: the last good declaration stays", error)
                 except Exception:  # of ours: a later file may do better
                     log.exception("can't follow %s: the last good declaration stays", self._file)
+
+    async def _take_in_files(self) -> None:
+        before, endpoints = self._declared, await asyncio.to_thread(self._load)
+        self._adopt(endpoints)
+        names = {endpoint.name for endpoint in (*before, *endpoints)}
+        await asyncio.to_thread(self._by_hand.tidy, partial(self._standing, names))
 
     def _load(self) -> tuple[Endpoint, ...]:
         endpoints = load_endpoints(self._file)
@@ -125,8 +143,18 @@ class StaticPlatform:
                 self._probed[deployment.key, address] = self._follow(deployment, address, known)
         for gone in before.values():
             _cancel(gone)
-        self._endpoints = endpoints
+        self._declared = endpoints
         self._publish()
+
+    def _standing(self, names: Collection[str], hand: ByHand) -> ByHand:
+        """What stands of it, as far as these endpoints go: others may be another router's."""
+
+        def is_gone(replica: str) -> bool:
+            deployment, _, address = replica.partition("@")
+            return deployment.partition("/")[0] in names and (deployment, address) not in self._probed
+
+        now_s = time.time()  # noqa: TID251 - what is held is held by the calendar
+        return standing(hand, self._declared, is_gone, now_s)
 
     def _follow(self, deployment: Deployment, address: str, known: _Probed | None) -> _Probed:
         if known is not None and _readiness(known.deployment) == _readiness(deployment):
@@ -144,13 +172,13 @@ class StaticPlatform:
 
     async def _probe(self, probed: _Probed) -> None:
         """Every period; until it is ready for the first time more often, with growing pauses."""
-        route, probe = probed.deployment.readiness_route, probed.deployment.readiness_probe
+        route, probe, tls = _readiness(probed.deployment)
         record = ProbeRecord(probe, well=probed.replica.ready)
         pause_s = min(_FIRST_PAUSE_S, probe.period)
         await asyncio.sleep(probe.initial_delay)
         while True:
             async with self._turns:
-                answer = await ask(self._client, probed.replica.host, probed.replica.port, route, probe)
+                answer = await self._prober.ask(probed.replica.host, probed.replica.port, route, probe, tls)
             ready = record.note(answer)
             if ready != probed.replica.ready:
                 log.info("%s is %s", probed.replica.uid, "ready" if ready else "not ready")
@@ -160,8 +188,10 @@ class StaticPlatform:
             pause_s = probe.period if ready else min(2 * pause_s, probe.period)
 
     def _publish(self) -> None:
-        replicas = tuple(probed.replica for probed in self._probed.values())
-        self._published.publish(Snapshot(endpoints=self._endpoints, replicas=replicas))
+        hand = self._by_hand.present
+        replicas = tuple(with_drain(probed.replica, hand) for probed in self._probed.values())
+        endpoints = tuple(with_weights(endpoint, hand) for endpoint in self._declared)
+        self._published.publish(Snapshot(endpoints=endpoints, replicas=replicas))
 
 
 def _addresses(deployment: Deployment) -> tuple[str, ...]:
@@ -174,8 +204,8 @@ def _says(deployment: Deployment) -> str:
     return "has a process, but the static platform starts none: use `scoregate up`"
 
 
-def _readiness(deployment: Deployment) -> tuple[Route, Probe]:
-    return deployment.readiness_route, deployment.readiness_probe
+def _readiness(deployment: Deployment) -> tuple[Route, Probe, ReplicaTls | None]:
+    return deployment.readiness_route, deployment.readiness_probe, deployment.tls
 
 
 def _cancel(probed: _Probed) -> None:

@@ -14,7 +14,7 @@ from autoscaler.journal import Journal, journal_file, journals, older
 from autoscaler.laws import LAWS
 from router.platforms import ClusterSettings, PlatformError
 from tests.autoscaler.nouns import KEY, decision, deployment, seen
-from tests.commands import failed, run
+from tests.command_line import failed, run
 
 
 @pytest.fixture

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -14,11 +17,16 @@ import pytest
 from autoscaler import feed as feed_module
 from autoscaler.feed import SEQUENCE, Feed
 from router.core.model import Instance, Load
+from router.platforms import PlatformError
+from router.platforms.identity import open_identity
+from router.platforms.memory_administration import MemoryVault
 from tests.autoscaler.nouns import load
 
 PERIOD_S = 0.2
 PATIENCE_S = 20.0
 LOADS = msgspec.json.encode([load(2, 1)])
+
+NOW = datetime.now(UTC)  # noqa: TID251 - certificates are checked by the system's clock
 
 Answer = Callable[[dict[str, str], asyncio.StreamWriter], Awaitable[None]]
 
@@ -69,8 +77,12 @@ def saying(content: bytes) -> Answer:
 
 class Listening:
     def __init__(self) -> None:
-        self.feed = Feed(self.note)
+        self.vault = MemoryVault()
+        self.feed = Feed(self.note, self.identify)
         self.heard: dict[str, list[tuple[list[Load], float]]] = {}
+
+    async def identify(self) -> ssl.SSLContext:
+        return (await open_identity(self.vault, NOW)).client
 
     def note(self, instance: str, loads: list[Load], at_s: float) -> None:
         self.heard.setdefault(instance, []).append((loads, at_s))
@@ -89,12 +101,22 @@ async def listening() -> AsyncIterator[Listening]:
 
 
 @asynccontextmanager
-async def router(name: str, answer: Answer) -> AsyncIterator[tuple[Instance, Router]]:
+async def router(
+    name: str, answer: Answer, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[tuple[Instance, Router]]:
+    """`tls`: of its port between instances; without it, it has only the internal one."""
     one = Router(answer)
-    server = await asyncio.start_server(one.serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
+    server = await asyncio.start_server(one.serve, "127.0.0.1", 0, ssl=tls)
+    where = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with server:
-        yield Instance(id=name, admin=f"http://127.0.0.1:{port}"), one
+        yield (
+            (
+                Instance(id=name, admin=f"http://{where}")
+                if tls is None
+                else Instance(id=name, admin="http://127.0.0.1:9", peer=f"https://{where}")
+            ),
+            one,
+        )
         server.close()
 
 
@@ -229,4 +251,81 @@ async def test_a_router_that_does_not_know_what_it_said_is_asked_without_it(list
         listening.feed.follow([instance], 0.05)
         await listening.until("r1", 3)
         assert ["since" in query for query in asked.asked[:5]] == [False, True, False, True, False]
+        await listening.feed.close()
+
+
+async def test_instances_of_one_installation_are_asked_over_tls(listening: Listening) -> None:
+    there = await open_identity(listening.vault, NOW)
+    async with router("r1", patient, there.server) as (instance, asked):
+        listening.feed.follow([instance], PERIOD_S)
+        await listening.until("r1", 2)
+        assert asked.asked[:2] == [{}, {"wait_ms": "200", "since": "7"}]
+        assert asked.connections == 1
+        await listening.feed.close()
+
+
+async def test_one_that_is_not_of_this_installation_is_not_believed(
+    listening: Listening, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor asked on its internal port instead: who is between the two could make that happen."""
+    stranger = await open_identity(MemoryVault(), NOW)
+    async with router("r1", patient, stranger.server) as (instance, asked):
+        listening.feed.follow([instance], PERIOD_S)
+        async with asyncio.timeout(PATIENCE_S):
+            while "does not report its load" not in caplog.text:  # noqa: ASYNC110 - the log has no event
+                await asyncio.sleep(0.005)
+        await asyncio.sleep(3 * PERIOD_S)
+        assert asked.asked == []
+        assert listening.heard == {}
+        assert "certificate verify failed" in caplog.text
+        assert "was instance-ca in the vault replaced since one of the two started?" in caplog.text
+        await listening.feed.close()
+
+
+async def test_a_handshake_that_hangs_leaves_no_connection_behind(
+    listening: Listening, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_module, "PATIENCE_S", 0.3)
+    gone = 0
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal gone
+        while await reader.read(65_536):
+            pass
+        gone += 1
+        writer.close()
+
+    gc.disable()  # which would close it, some day
+    try:
+        async with await asyncio.start_server(hang, "127.0.0.1", 0) as server:
+            peer = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            listening.feed.follow([Instance(id="r1", admin="http://127.0.0.1:9", peer=peer)], 0.05)
+            async with asyncio.timeout(PATIENCE_S):
+                while gone < 2:  # noqa: ASYNC110 - it looks at a server
+                    await asyncio.sleep(0.005)
+            await listening.feed.close()
+    finally:
+        gc.enable()
+    assert "it does not answer in time" in caplog.text
+
+
+async def test_while_the_vault_is_out_of_reach_it_is_tried_again(
+    listening: Listening, caplog: pytest.LogCaptureFixture
+) -> None:
+    there = await open_identity(listening.vault, NOW)
+    identify, tries = listening.identify, 0
+
+    async def locked() -> ssl.SSLContext:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            raise PlatformError("the vault is out of reach")
+        return await identify()
+
+    listening.feed = Feed(listening.note, locked)
+    async with router("r1", patient, there.server) as (instance, _):
+        listening.feed.follow([instance], PERIOD_S)
+        await listening.until("r1", 1)
+        assert tries == 3
+        assert caplog.text.count("the vault is out of reach") == 1
         await listening.feed.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,7 +17,7 @@ from autoscaler.feed import Deliver
 from autoscaler.loop import Autoscaler
 from autoscaler.observation import Decision, Observation
 from autoscaler.records import Outcome
-from router.core.model import Deployment, Instance, Load, ScaleSettings, Snapshot, Trouble
+from router.core.model import Deployment, Hold, Instance, Load, ScaleSettings, Snapshot, Trouble
 from router.platforms import PlatformError
 from router.platforms.memory import MemoryPlatform
 from tests.autoscaler.nouns import KEY, ROUTER, deployment, fixed, load, replicas, snapshot
@@ -294,6 +295,20 @@ async def test_what_something_else_scales_is_left_alone_and_said_once(caplog: py
         await settle()
         await it.told.say(load(2, 3))
         assert it.platform.calls == [("blue", 5, ())]
+
+
+@on_virtual_time
+async def test_what_is_held_by_hand_is_asked_for_whatever_the_load_and_then_the_law_goes_on() -> None:
+    today_s = time.time()  # noqa: TID251 - a hold is by the calendar
+    async with scene() as it:
+        await it.told.say(load(2))
+        await it.platform.administration.hold("iris", "blue", Hold(replicas=7, until_s=today_s + 3600.0))
+        await asyncio.sleep(1)
+        await it.told.say(load(9))
+        assert it.platform.calls == [("blue", 7, ())]
+        await it.platform.administration.hold("iris", "blue", Hold(replicas=7, until_s=today_s - 1.0))
+        await asyncio.sleep(1)
+        assert it.platform.calls == [("blue", 7, ()), ("blue", 9, ())]
 
 
 @on_virtual_time

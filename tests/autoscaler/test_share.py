@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from autoscaler.share import NO_SHARE, Share, shares
-from router.core.model import Trouble
+from router.core.model import Hold, Trouble
 from tests.autoscaler.nouns import KEY, deployment, replicas, snapshot
 
 OTHER = "iris/green"
@@ -29,3 +29,9 @@ def test_of_several_troubles_the_gravest_is_told_and_the_first_of_its_kind() -> 
     for troubles, gravest in (((start,), start), ((start, full, fuller), full), ((start, full, hpa), hpa)):
         found = shares(snapshot(deployment(), troubles=(*troubles, elsewhere)))
         assert (found[KEY].gravest, found[OTHER].gravest) == (gravest, elsewhere)
+
+
+def test_who_is_held_by_hand_has_that_in_its_share() -> None:
+    hold = Hold(replicas=3, until_s=1.0)
+    found = shares(snapshot(deployment(), holds={OTHER: hold}, wished={KEY: 1}))
+    assert found == {OTHER: Share(hold=hold), KEY: Share(wished=1)}

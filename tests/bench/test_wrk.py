@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +56,30 @@ def test_a_proxy_that_answers_nothing_is_an_error() -> None:
 def test_nobody_listening_is_an_error() -> None:
     with pytest.raises(wrk.LoadError, match="refused"):
         wrk.load(f"http://127.0.0.1:{free_port()}/", "Bearer k", connections=1, seconds=1, core=CORE)
+
+
+@needs_wrk
+async def test_headers_of_a_file_are_taken_in_turn(tmp_path: Path) -> None:
+    given = [f"Bearer {name}" for name in ("one", "two", "three")]
+    file = tmp_path / "headers"
+    file.write_text("\n".join(given) + "\n")
+    came: list[str] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                came.append(head.partition("Authorization: ")[2].partition("\r\n")[0])
+                await reader.readexactly(1024)
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/score"
+        counts = await asyncio.to_thread(wrk.load, url, file, connections=1, seconds=1, core=CORE)
+    assert counts.requests > 3
+    assert set(came) == set(given)
+    assert {(one, given[(given.index(one) + 1) % 3]) for one in given} == set(pairwise(came))
 
 
 @needs_wrk

@@ -166,7 +166,7 @@ def test_problems_of_all_documents_are_told_together() -> None:
         "iris: spec.deployments[0].requestSettings.requestTimeoutMs: 0, but it must be greater than 0 and at most 2^53",
         "iris: spec.deployments[1].colour: unknown field, known are name, process, addresses, workload, port, "
         "instanceCount, scaleSettings, requestSettings, scoringRoute, livenessRoute, readinessRoute, readinessProbe, "
-        "livenessProbe, idempotent, trafficPercentile, isDefault",
+        "livenessProbe, idempotent, tls, trafficPercentile, isDefault",
         "document 2: 'not an endpoint', but it must be a mapping",
         "rose: spec.deployments: [], but it must hold 1 to 100 deployments",
         "tulip: spec.traffic: sums to 90, but it must be 0 or 100",
@@ -188,8 +188,6 @@ def test_names_of_endpoints_are_unique() -> None:
     ("spec", "path"),
     [
         ({"mirrorTraffic": {"blue": 10}}, "spec.mirrorTraffic"),
-        ({"auth": {"mode": "jwt"}}, "spec.auth.mode"),
-        ({"auth": {"mode": "token"}}, "spec.auth.mode"),
     ],
 )
 def test_what_is_still_to_come_is_told_so(spec: dict[str, Any], path: str) -> None:
@@ -337,7 +335,7 @@ def test_a_manifest_may_say_where_it_belongs() -> None:
 def test_effective_settings_leave_nothing_to_guess() -> None:
     spec: Any = effective_settings(declared(BLUE))["spec"]
     assert spec["traffic"] == {"blue": 100}
-    assert spec["auth"] == {"mode": "key", "createKeys": True}
+    assert spec["auth"] == {"mode": "key", "alsoAccepts": [], "createKeys": True}
     (deployment,) = spec["deployments"]
     assert deployment["requestSettings"]["requestTimeoutMs"] == 5_000
     assert deployment["livenessProbe"]["period"] == 10

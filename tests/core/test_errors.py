@@ -8,10 +8,14 @@ from router.core import errors
 from router.core.errors import (
     MAX_REASON_LENGTH,
     BadRequest,
+    CannotVerify,
     ClientGone,
     ClientTooSlow,
+    CrossOriginRefused,
     ExpectationFailed,
+    Forbidden,
     HeadTooLarge,
+    HttpsRequired,
     InternalFault,
     NoReadyReplicas,
     NoRoute,
@@ -26,6 +30,7 @@ from router.core.errors import (
     RouterError,
     SwaggerNotFound,
     TooManyConnections,
+    TooManyRequests,
     Unauthorized,
     Unavailable,
 )
@@ -37,6 +42,10 @@ TABLE: list[tuple[RouterError, int, str, str, bool]] = [
     (Unauthorized("x", presented=True), 401, "Unauthorized", "client", False),
     (NotFound("x"), 404, "NotFound", "client", False),
     (NoRoute(), 404, "NoRoute", "client", False),
+    (Forbidden("x"), 403, "Forbidden", "client", False),
+    (CrossOriginRefused("origin", "x", "y"), 403, "CrossOriginRefused", "client", False),
+    (HttpsRequired("x"), 403, "HttpsRequired", "client", CLOSES),
+    (TooManyRequests("iris", "team-a", 0.2), 429, "TooManyRequests", "client", False),
     (SwaggerNotFound(), 404, "SwaggerNotFound", "client", False),
     (ClientTooSlow("x"), 408, "RequestTimeout", "client", CLOSES),
     (PayloadTooLarge(1), 413, "PayloadTooLarge", "client", CLOSES),
@@ -50,6 +59,7 @@ TABLE: list[tuple[RouterError, int, str, str, bool]] = [
     (Unavailable("x"), 503, "Overloaded", "router", False),
     (Overloaded("iris", None), 503, "Overloaded", "router", False),
     (NoReadyReplicas("iris"), 503, "NoReadyReplicas", "router", False),
+    (CannotVerify("x"), 503, "CannotVerify", "router", False),
     (TooManyConnections(1_000), 503, "TooManyConnections", "router", CLOSES),
     (RequestTimeout(5_000), 504, "RequestTimeout", "replica", False),
 ]
@@ -96,9 +106,9 @@ def test_retry_after_is_the_estimated_wait_in_whole_seconds(wait_s: float | None
         assert error.headers == ((b"retry-after", seconds),)
 
 
-def test_every_503_says_when_to_try_again() -> None:
+def test_every_429_and_503_says_when_to_try_again() -> None:
     for error, status, *_ in TABLE:
-        assert (b"retry-after" in dict(error.headers)) == (status == 503)
+        assert (b"retry-after" in dict(error.headers)) == (status in (429, 503))
 
 
 def test_what_may_be_sent_again_is_what_the_replica_did_not_execute() -> None:
@@ -148,3 +158,15 @@ def test_no_more_of_a_reason_is_read_than_could_be_shown() -> None:
     """It may be all that a model ever wrote, and is read for each request that is refused."""
     message = NoReadyReplicas("iris", " " * 4 * MAX_REASON_LENGTH + "too late").message
     assert message == "No ready replicas for service iris"
+
+
+def test_a_token_that_lacks_something_is_told_which_scopes_would_do() -> None:
+    """RFC 6750 section 3.1."""
+    headers = dict(Forbidden("x", scopes=("score", "read")).headers)
+    assert headers[b"www-authenticate"] == b'Bearer error="insufficient_scope", scope="score read"'
+    assert dict(Forbidden("x").headers)[b"www-authenticate"] == b'Bearer error="insufficient_scope"'
+
+
+@pytest.mark.parametrize(("wait_s", "seconds"), [(0.0, b"1"), (0.2, b"1"), (1.2, b"2"), (60.0, b"60")])
+def test_one_over_its_rate_is_told_when_the_next_request_is_taken(wait_s: float, seconds: bytes) -> None:
+    assert dict(TooManyRequests("iris", "team-a", wait_s).headers)[b"retry-after"] == seconds

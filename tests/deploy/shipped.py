@@ -62,6 +62,12 @@ def one(found: Iterable[Object], kind: str, name: str = "") -> Object:
     return matching[0]
 
 
+def options_of(found: Iterable[Object], component: str = "router") -> dict[str, str]:
+    """Of its command; "" for those that have no value."""
+    words = container(found, component)["args"]
+    return {name: value for name, _, value in (word.partition("=") for word in words if word.startswith("--"))}
+
+
 def container(found: Iterable[Object], component: str) -> Object:
     """Of the router or the autoscaler."""
     spec = one(found, "Deployment", f"scoregate-{component}")["spec"]["template"]["spec"]

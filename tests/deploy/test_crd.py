@@ -105,7 +105,7 @@ async def test_it_accepts_and_refuses_what_the_rules_do(path: str) -> None:
             "spec.deployments.requestSettings.maxQueueWaitMs",
         ),
         (("deployments", 0, "name"), "1", "spec.deployments.name"),
-        (("auth", "mode"), "jwt", "spec.auth.mode"),
+        (("auth", "mode"), "basic", "spec.auth.mode"),
         (("traffic", "blue"), 101, "spec.traffic.blue"),
         (("deployments", 0, "workload"), None, "spec.deployments.workload"),
         (("deployments",), [], "spec.deployments"),

@@ -61,7 +61,7 @@ def test_it_is_named_and_its_version_is_ours() -> None:
 
 
 def test_ports_are_those_of_the_router() -> None:
-    assert LAST.only("EXPOSE").words == ["8080", "9001"]
+    assert LAST.only("EXPOSE").words == ["8080", "8443", "9001", "9002"]
 
 
 def test_nothing_secret_is_built_in() -> None:

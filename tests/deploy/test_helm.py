@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import shutil
 import tarfile
 from pathlib import Path
 
@@ -17,11 +16,10 @@ from autoscaler.cli import autoscaler
 from router import __version__
 from router.cli import main
 from router.config import RouterConfig
-from tests.deploy.shipped import CHART, DEFINITION, ROOT, Object, Refused, container, helm, one, rendered
+from router.platforms.kubernetes.cluster import ADMIN_PORT, PEER_PORT
+from tests.deploy.shipped import CHART, DEFINITION, ROOT, Object, Refused, container, helm, one, options_of, rendered
 from tests.kubernetes.cluster import Cluster
 
-CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
-KEY = "-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n"
 EVERYTHING = ("-f", CHART / "ci/everything-values.yaml")
 
 
@@ -33,15 +31,6 @@ def minimal() -> list[Object]:
 @pytest.fixture(scope="module")
 def everything() -> list[Object]:
     return rendered(*EVERYTHING, minimal=False)
-
-
-@pytest.fixture(scope="module")
-def https(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The chart as it will be once the router ends TLS: without the file that says that it does not yet."""
-    chart = tmp_path_factory.mktemp("chart") / "scoregate"
-    shutil.copytree(CHART, chart)
-    (chart / "templates/_not-yet.tpl").write_text('{{- define "scoregate.notYet" -}}{{- end }}')
-    return chart
 
 
 @pytest.mark.parametrize("values", sorted((CHART / "ci").glob("*.yaml")), ids=lambda path: path.stem)
@@ -83,8 +72,12 @@ def test_a_packed_chart_holds_the_definition_the_rules_and_the_dashboard(tmp_pat
         (("extraArgs[0]=port",), "extraArgs"),
         (("topologySpread=Never",), "topologySpread"),
         (("fullnameOverride=Models",), "fullnameOverride"),
-        (("allowInsecureConnections=false",), "this version serves plain HTTP only: set allowInsecureConnections=true"),
-        (("sslSecret=mine",), "allowInsecureConnections=true serves plain HTTP: leave them out"),
+        (("allowInsecureConnections=false",), "sslCname is required unless allowInsecureConnections=true"),
+        (("plainHttp=serve",), "plainHttp"),
+        *(
+            ((given,), "allowInsecureConnections=true serves plain HTTP: leave them out")
+            for given in ("sslSecret=mine", "sslCname=a.example", "sslClientCaSecret=ca", "plainHttp=redirect")
+        ),
         (
             ("inferenceRouterServiceType=nodePort", "internalLoadBalancerProvider=azure"),
             "internalLoadBalancerProvider is azure, but inferenceRouterServiceType is nodePort: it needs loadBalancer",
@@ -101,6 +94,15 @@ def test_what_cannot_be_is_refused_with_the_reason(given: tuple[str, ...], words
 def test_how_clients_reach_it_must_be_chosen() -> None:
     with pytest.raises(Refused, match="inferenceRouterServiceType is required"):
         rendered(minimal=False)
+
+
+@pytest.mark.parametrize(
+    "option", ["--peer-port=1", "--admin-port=9002", "--state-dir=/x", "--platform=local", "--port"]
+)
+def test_an_option_that_the_chart_sets_itself_is_refused(option: str) -> None:
+    """The last one of two counts: the autoscaler would ask where nobody listens."""
+    with pytest.raises(Refused, match=f"extraArgs has {option}, but the chart sets it"):
+        rendered(f"--set=extraArgs={{--max-connections=5,{option}}}")
 
 
 def test_every_value_has_a_schema() -> None:
@@ -170,7 +172,7 @@ def test_the_longest_request_of_v1_ends_before_its_router() -> None:
 @pytest.mark.parametrize("values", [(), ("--set=drainGraceSeconds=15", "--set=drainTimeoutSeconds=300")])
 def test_a_pod_has_the_time_that_its_drain_takes(values: tuple[str, ...]) -> None:
     found = rendered(*values)
-    options = dict(option.split("=", 1) for option in container(found, "router")["args"][1:])
+    options = options_of(found)
     drain_s = (int(options["--drain-grace-ms"]) + int(options["--drain-timeout-ms"])) / 1000
     spec = one(found, "Deployment", "scoregate-router")["spec"]["template"]["spec"]
     assert spec["terminationGracePeriodSeconds"] == drain_s + 10
@@ -227,9 +229,15 @@ def test_nothing_in_the_namespace_sets_an_option_by_its_name(minimal: list[Objec
 
 def test_probes_ask_the_internal_port(minimal: list[Object]) -> None:
     router = container(minimal, "router")
-    assert {port["name"]: port["containerPort"] for port in router["ports"]} == {"http": 8080, "internal": 9001}
-    options = dict(option.split("=", 1) for option in router["args"][1:])
-    assert (options["--port"], options["--admin-port"]) == ("8080", str(RouterConfig.admin_port))
+    assert {port["name"]: port["containerPort"] for port in router["ports"]} == {
+        "http": 8080,
+        "internal": ADMIN_PORT,
+        "peers": PEER_PORT,
+    }
+    options = options_of(minimal)
+    assert (options["--port"], options["--admin-port"]) == ("8080", str(ADMIN_PORT))
+    assert (options["--peer-host"], options["--peer-port"]) == ("0.0.0.0", str(PEER_PORT))
+    assert RouterConfig.admin_port == ADMIN_PORT
     asked = {name: router[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")}
     assert {probe["port"] for probe in asked.values()} == {"internal"}
     assert asked["readinessProbe"]["path"] == "/readyz"
@@ -239,8 +247,9 @@ def test_probes_ask_the_internal_port(minimal: list[Object]) -> None:
 
 
 def test_the_public_port_takes_all_and_the_internal_one_few(everything: list[Object]) -> None:
-    scoring, internal = one(everything, "NetworkPolicy", "scoregate-router")["spec"]["ingress"]
+    scoring, peers, internal = one(everything, "NetworkPolicy", "scoregate-router")["spec"]["ingress"]
     assert scoring == {"ports": [{"port": "http", "protocol": "TCP"}]}
+    assert peers == {"ports": [{"port": "peers", "protocol": "TCP"}], "from": [{"podSelector": {}}]}
     assert internal["ports"] == [{"port": "internal", "protocol": "TCP"}]
     own, prometheus = internal["from"]
     assert own == {"podSelector": {}}
@@ -276,50 +285,6 @@ def test_rules_and_dashboard_are_those_of_the_repository(everything: list[Object
 def test_without_an_autoscaler_there_is_nothing_of_it() -> None:
     found = rendered("--set=autoscaler.enabled=false")
     assert not [each for each in found if "autoscaler" in each["metadata"]["name"]]
-
-
-# -- HTTPS, for the version that will serve it --------------------------------------------------------------------
-
-
-def with_https(chart: Path, *values: str) -> list[Object]:
-    given = ("--set=inferenceRouterServiceType=loadBalancer", *(f"--set={value}" for value in values))
-    return rendered(*given, chart=chart, minimal=False)
-
-
-@pytest.mark.parametrize(
-    ("values", "words"),
-    [
-        (("sslSecret=mine",), "sslCname is required unless allowInsecureConnections=true"),
-        (("sslCname=a.example",), "HTTPS needs a certificate"),
-        (("sslCname=a.example", f"sslCertPemFile={CERTIFICATE}"), "HTTPS needs a certificate"),
-        (("sslCname=a.example", "sslSecret=mine", f"sslCertPemFile={CERTIFICATE}"), "one way or the other"),
-        (("sslCname=a.example", "sslCertPemFile=cert.pem"), "sslCertPemFile"),
-    ],
-)
-def test_https_wants_a_name_and_a_certificate(https: Path, values: tuple[str, ...], words: str) -> None:
-    with pytest.raises(Refused) as refused:
-        with_https(https, *values)
-    assert words in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    ("values", "secret"),
-    [
-        (("sslCname=a.example", "sslSecret=mine"), "mine"),
-        (("sslCname=a.example", f"sslCertPemFile={CERTIFICATE}", f"sslKeyPemFile={KEY}"), "scoregate-tls"),
-    ],
-)
-def test_https_has_its_port_and_its_certificate_mounted(https: Path, values: tuple[str, ...], secret: str) -> None:
-    found = with_https(https, *values)
-    ports = one(found, "Service", "scoregate")["spec"]["ports"]
-    assert [(port["port"], port["targetPort"]) for port in ports] == [(80, "http"), (443, "https")]
-    router = container(found, "router")
-    assert "https" in [port["name"] for port in router["ports"]]
-    assert {"name": "tls", "mountPath": "/etc/scoregate/tls", "readOnly": True} in router["volumeMounts"]
-    volumes = one(found, "Deployment", "scoregate-router")["spec"]["template"]["spec"]["volumes"]
-    assert {"name": "tls", "secret": {"secretName": secret}} in volumes
-    made = [each["metadata"]["name"] for each in found if each["kind"] == "Secret"]
-    assert made == (["scoregate-tls"] if secret == "scoregate-tls" else [])
 
 
 # -- before a real API server -------------------------------------------------------------------------------------

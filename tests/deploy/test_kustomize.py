@@ -53,6 +53,22 @@ def test_it_builds_what_the_chart_renders(overlay: str, built: list[Object]) -> 
         assert kustomize[key] == wanted, key
 
 
+def test_administration_is_what_the_chart_gives_more() -> None:
+    without, given = (
+        one(rendered(f"--set=administration.enabled={enabled}"), "ClusterRole", "scoregate-router")["rules"]
+        for enabled in ("false", "true")
+    )
+    found = kustomized("administration")
+    assert len(found) == 2
+    assert [*without, *one(found, "ClusterRole", "scoregate-administration")["rules"]] == given
+    (chart,) = (
+        each for each in rendered() if each["kind"] == "ClusterRoleBinding" and "router" in str(each["roleRef"])
+    )
+    binding = one(found, "ClusterRoleBinding", "scoregate-administration")
+    assert binding["subjects"] == chart["subjects"]
+    assert binding["roleRef"] == {**chart["roleRef"], "name": "scoregate-administration"}
+
+
 def test_it_brings_the_definition_and_a_namespace_of_its_own(built: list[Object]) -> None:
     assert one(built, "CustomResourceDefinition") == yaml.safe_load(DEFINITION.read_text("utf-8"))
     assert one(built, "Namespace")["metadata"]["name"] == "scoregate"

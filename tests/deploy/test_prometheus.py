@@ -108,4 +108,4 @@ def test_every_alert_is_seen_to_fire_and_to_keep_silent(alert: str) -> None:
 
 def test_no_page_is_of_an_alert_that_is_not_there() -> None:
     headings = re.findall(r"^## (.+)$", (ROOT / "docs" / "operations.md").read_text(), re.MULTILINE)
-    assert sorted(headings) == sorted(rule.name for rule in ALERTS)
+    assert sorted(name for name in headings if name.startswith("Scoregate")) == sorted(rule.name for rule in ALERTS)

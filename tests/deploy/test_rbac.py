@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.shipped import DEFINITION, Object, rendered
+from tests.deploy.shipped import DEFINITION, Object, one, rendered
 from tests.kubernetes.cluster import Cluster
 
 READS = ("list", "watch")
@@ -20,11 +20,18 @@ READ_BY_ROUTERS = {
 Right = tuple[str, str, str, str]
 """Verb, group, resource with its subresource, name or "" for any."""
 
-ROUTER: set[Right] = {
+READ: set[Right] = {
     (verb, group, resource, "") for group, all_ in READ_BY_ROUTERS.items() for resource in all_ for verb in READS
 }
+ADMINISTERS: set[Right] = {
+    *((verb, "scoregate.io", "inferenceendpoints", "") for verb in ("get", "patch")),
+    ("patch", "", "secrets", ""),
+    ("patch", "", "pods/status", ""),
+}
+ROUTER: set[Right] = READ
+ADMINISTRATION = "--set=administration.enabled=true"
 MAKES_KEYS: set[Right] = {("create", "", "secrets", ""), ("get", "", "secrets", "")}
-AUTOSCALER: set[Right] = ROUTER | {
+AUTOSCALER: set[Right] = READ | {
     *((verb, "autoscaling", "horizontalpodautoscalers", "") for verb in READS),
     ("patch", "scoregate.io", "inferenceendpoints/status", ""),
     *((verb, "apps", f"{kind}/scale", "") for verb in ("get", "patch") for kind in ("deployments", "statefulsets")),
@@ -32,11 +39,16 @@ AUTOSCALER: set[Right] = ROUTER | {
     ("create", "", "events", ""),
     *MAKES_KEYS,
 }
-AT_HOME: set[Right] = {
+VAULT: set[Right] = {(verb, "", "secrets", "scoregate-vault") for verb in ("get", "list", "watch", "patch")}
+AT_HOME: set[Right] = VAULT | {
     ("create", "coordination.k8s.io", "leases", ""),
     ("get", "coordination.k8s.io", "leases", "scoregate-autoscaler"),
     ("update", "coordination.k8s.io", "leases", "scoregate-autoscaler"),
     *((verb, "", "pods", "") for verb in READS),
+}
+HOMES = {
+    ("Role", "scoregate-router-home", "scoregate"): VAULT,
+    ("Role", "scoregate-autoscaler-home", "scoregate"): AT_HOME,
 }
 NEVER: set[Right] = {
     ("delete", "", "pods", ""),
@@ -78,7 +90,7 @@ def test_each_has_the_rights_that_it_uses_and_no_other() -> None:
     assert roles() == {
         ("ClusterRole", "scoregate-router", ""): ROUTER,
         ("ClusterRole", "scoregate-autoscaler", ""): AUTOSCALER,
-        ("Role", "scoregate-autoscaler-home", "scoregate"): AT_HOME,
+        **HOMES,
     }
 
 
@@ -88,7 +100,7 @@ def test_where_namespaces_are_named_nobody_has_rights_beyond_them() -> None:
         ("Role", "scoregate-router", "b"): ROUTER,
         ("Role", "scoregate-autoscaler", "a"): AUTOSCALER,
         ("Role", "scoregate-autoscaler", "b"): AUTOSCALER,
-        ("Role", "scoregate-autoscaler-home", "scoregate"): AT_HOME,
+        **HOMES,
     }
 
 
@@ -96,12 +108,31 @@ def test_nobody_may_make_secrets_where_keys_are_not_made() -> None:
     assert roles("--set=autoscaler.createKeys=false") == {
         ("ClusterRole", "scoregate-router", ""): ROUTER,
         ("ClusterRole", "scoregate-autoscaler", ""): AUTOSCALER - MAKES_KEYS,
-        ("Role", "scoregate-autoscaler-home", "scoregate"): AT_HOME,
+        **HOMES,
     }
 
 
+def test_routers_change_what_is_yours_only_where_that_is_wanted() -> None:
+    assert roles(ADMINISTRATION) == {
+        ("ClusterRole", "scoregate-router", ""): ROUTER | ADMINISTERS,
+        ("ClusterRole", "scoregate-autoscaler", ""): AUTOSCALER,
+        **HOMES,
+    }
+
+
+def test_the_vault_of_a_release_has_its_name() -> None:
+    found = rendered("--set=fullnameOverride=mine")
+    (secret,) = (each for each in found if each["kind"] == "Secret")
+    assert (secret["metadata"]["name"], secret["metadata"]["namespace"]) == ("mine-vault", "scoregate")
+    home = {right for each in found if each["kind"] == "Role" for right in rights(each)}
+    assert {name for _, _, resource, name in home if resource == "secrets"} == {"mine-vault"}
+    for component in ("router", "autoscaler"):
+        (pod,) = one(found, "Deployment", f"mine-{component}")["spec"]["template"]["spec"]["containers"]
+        assert {"name": "SCOREGATE_VAULT", "value": "mine-vault"} in pod["env"]
+
+
 def test_nothing_is_asked_for_with_a_star() -> None:
-    assert not [right for each in roles().values() for right in each if "*" in right]
+    assert not [right for each in roles(ADMINISTRATION).values() for right in each if "*" in right]
 
 
 @pytest.mark.parametrize("values", [(), ("--set=watchNamespaces={scoregate,b}",)])
@@ -125,7 +156,7 @@ def installed(cluster: Cluster) -> Iterator[tuple[str, str]]:
     """The chart's accounts and roles: the namespace they live in, and the one that they watch."""
     cluster.kubectl("apply", "-f", str(DEFINITION))
     with cluster.namespace("f") as home, cluster.namespace("f") as watched:
-        given = rendered(f"--namespace={home}", f"--set=watchNamespaces={{{watched}}}")
+        given = rendered(f"--namespace={home}", f"--set=watchNamespaces={{{watched}}}", ADMINISTRATION)
         wanted = [each for each in given if each["kind"] in ("ServiceAccount", "Role", "RoleBinding")]
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": wanted})
         cluster.kubectl("apply", "-f", "-", text=text)
@@ -150,15 +181,20 @@ def test_a_real_authorizer_allows_what_is_needed_where_it_is_needed(
     cluster: Cluster, installed: tuple[str, str]
 ) -> None:
     home, watched = installed
-    for account, allowed in (("scoregate-router", ROUTER), ("scoregate-autoscaler", AUTOSCALER)):
+    for account, allowed in (("scoregate-router", ROUTER | ADMINISTERS), ("scoregate-autoscaler", AUTOSCALER)):
         refused = [right for right in sorted(allowed) if not may(cluster, account, home, watched, right)]
         assert refused == [], account
         granted = [right for right in sorted(NEVER) if may(cluster, account, home, watched, right)]
         assert granted == [], account
-    assert [right for right in sorted(AT_HOME) if not may(cluster, "scoregate-autoscaler", home, home, right)] == []
-    assert not may(cluster, "scoregate-autoscaler", home, home, ("get", "", "secrets", ""))
+    for account, allowed in (("scoregate-router", VAULT), ("scoregate-autoscaler", AT_HOME)):
+        assert [right for right in sorted(allowed) if not may(cluster, account, home, home, right)] == []
+        for verb in ("get", "list", "patch"):
+            assert not may(cluster, account, home, home, (verb, "", "secrets", ""))
+            assert not may(cluster, account, home, home, (verb, "", "secrets", "another"))
     assert not may(cluster, "scoregate-router", home, "default", ("list", "", "secrets", ""))
-    assert not may(cluster, "scoregate-router", home, watched, ("get", "", "secrets", ""))
+    assert not may(cluster, "scoregate-router", home, watched, ("get", "", "secrets", "")), "a list says it"
+    for right in sorted(ADMINISTERS - AUTOSCALER):
+        assert not may(cluster, "scoregate-autoscaler", home, watched, right)
     assert not may(
         cluster, "scoregate-router", home, watched, ("patch", "scoregate.io", "inferenceendpoints/status", "")
     )

@@ -13,6 +13,7 @@ import httpx
 
 from router.core.model import Addresses, Deployment, Endpoint, Replica, RequestSettings, ScaleSettings, Snapshot
 from router.platforms.local.state import StateDirectory
+from tests.certificates import Authority
 from tests.deploy.rules import dashboard, filled, needs_promtool, promtool, queries, rules
 from tests.deploy.scraping import Watching, configured, found, needs_prometheus, watching
 from tests.front import SCORE
@@ -45,9 +46,14 @@ async def busy_router(folder: Path) -> AsyncIterator[RouterProcess]:
     model = Model()
     async with served(model) as port:
         StateDirectory(folder / "state").write_snapshot(declared(port))
-        async with routing(folder, "--access-log", "off", platform="local") as router:
+        authority = Authority()
+        folder_of_pair = authority.certify().write(folder / "tls")
+        https = ("--tls-dir", str(folder_of_pair), "--tls-port", "0")
+        async with routing(folder, "--access-log", "off", *https, platform="local") as router:
             await router.ready()
-            async with router.client() as client:
+            context = authority.trusting()
+            context.check_hostname = False
+            async with router.client(verify=context) as client:
                 traffic = asyncio.create_task(_requests(client))
                 try:
                     yield router
@@ -86,7 +92,7 @@ async def test_every_query_of_the_dashboard_and_every_recording_rule_has_an_answ
         config = configured(
             tmp_path,
             found(address),
-            found(router.place.public.removeprefix("http://"), port_name="http"),
+            found(router.place.public.removeprefix("https://"), port_name="http"),
             found("127.0.0.1:9", phase="Succeeded", pod="router-0"),
         )
         code, said = await asyncio.to_thread(promtool, "check", "config", config)

@@ -39,11 +39,23 @@ LEASE = "scoregate-autoscaler"
 class Installation:
     """Scoregate from its chart, in a namespace of its own, serving the models of another."""
 
-    def __init__(self, cluster: Cluster, home: str, models: str, folder: Path) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        home: str,
+        models: str,
+        folder: Path,
+        *values: str,
+        mounts: dict[str, Path] | None = None,
+    ) -> None:
+        """`values`: more of the chart's. `mounts`: the folder of this machine that stands for what is mounted there:
+        the test kubelet mounts nothing."""
         self.cluster = cluster
         self.home = home
         self.models = models
         self._folder = folder
+        self._values = values or ("allowInsecureConnections=true",)
+        self._mounts = {"/var/lib/scoregate": Path(f"{folder}/$(POD_NAME)"), **(mounts or {})}
 
     # -- setting up ------------------------------------------------------------------------------------------
 
@@ -60,15 +72,14 @@ class Installation:
                 each["spec"]["replicas"] = routers
             self._apply([self._on_this_machine(each, component)])
 
-    def _render(self) -> list[dict[str, Any]]:
-        value = "--set=inferenceRouterServiceType=clusterIP", f"--set=watchNamespaces={{{self.models}}}"
-        return rendered(
-            "--kube-version=1.20",
-            "--set=allowInsecureConnections=true",
-            *value,
-            f"--namespace={self.home}",
-            minimal=False,
-        )
+    def _render(self, *more: str) -> list[dict[str, Any]]:
+        values = "inferenceRouterServiceType=clusterIP", f"watchNamespaces={{{self.models}}}", *self._values, *more
+        given = (f"--set={value}" for value in values)
+        return rendered("--kube-version=1.20", *given, f"--namespace={self.home}", minimal=False)
+
+    def grant(self, *values: str) -> None:
+        """The rights that the chart gives with these values, and its own."""
+        self._apply([each for each in self._render(*values) if each["kind"] in ("Role", "RoleBinding")])
 
     def _on_this_machine(self, deployment: dict[str, Any], component: str) -> dict[str, Any]:
         """The Pods' command as a process of this machine, that is nothing but the ServiceAccount of the chart."""
@@ -77,19 +88,22 @@ class Installation:
         (container,) = template["spec"]["containers"]
         template["metadata"].setdefault("annotations", {})["test-kubelet/run"] = "true"
         container["command"] = [sys.executable, "-m", "router"]
-        state = f"{self._folder}/$(POD_NAME)"
-        container["args"] = [
-            each.replace("0.0.0.0", "$(POD_IP)").replace("/var/lib/scoregate", state) for each in container["args"]
-        ]
+        container["args"] = [self._here(each) for each in container["args"]]
         environment = {
             "KUBECONFIG": str(self.cluster.kubeconfig_of(account, self.home, self._folder)),
             "SCOREGATE_NAMESPACE": self.home,
+            "SCOREGATE_VAULT": "scoregate-vault",
         }
         container["env"] = [{"name": name, "value": value} for name, value in environment.items()]
         container["workingDir"] = str(self._folder)
         if component == "router":
             container["readinessProbe"]["httpGet"]["port"] = 9001
         return deployment
+
+    def _here(self, word: str) -> str:
+        for mounted, folder in self._mounts.items():
+            word = word.replace(mounted, str(folder))
+        return word.replace("0.0.0.0", "$(POD_IP)")
 
     def deploy_iris(self, *, slow: bool, **spec: Any) -> None:
         """examples/kubernetes/iris.yaml, with the model server from this machine. `slow`: a score takes a while."""

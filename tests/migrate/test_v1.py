@@ -121,18 +121,18 @@ def test_bounds_beside_a_fixed_number_are_told() -> None:
     [
         ({"auth_enabled": False}, "none", False),
         ({"auth_enabled": True}, "key", False),
-        ({"auth_enabled": False, "token_auth_enabled": True}, "key", True),  # never open: it was not
-        ({"token_auth_enabled": True}, "key", True),
+        ({"auth_enabled": False, "token_auth_enabled": True}, "token", True),  # never open: it was not
+        ({"token_auth_enabled": True}, "token", True),
         ({"auth_enabled": False, "token_auth_enabled": False}, "none", False),
-        ({"authEnabled": False, "aadAuthEnabled": True}, "key", True),
-        ({"authEnabled": False, "tokenAuthEnabled": True}, "key", True),
+        ({"authEnabled": False, "aadAuthEnabled": True}, "token", True),
+        ({"authEnabled": False, "tokenAuthEnabled": True}, "token", True),
     ],
 )
 def test_nothing_is_more_open_than_it_was(settings: dict[str, Any], mode: str, warned: bool) -> None:
     (part,), findings = read(settings)
     assert part.auth is not None
     assert part.auth.value == mode
-    assert any("tokens" in warning or "not supported yet" in warning for warning in findings.warnings) is warned
+    assert any("Azure ML's tokens are not known here" in warning for warning in findings.warnings) is warned
     assert findings.problems == []
 
 

@@ -1,5 +1,6 @@
 """keeper.py: one wished replica runs, whatever happens to its processes."""
 
+import asyncio
 import os
 import signal
 
@@ -8,6 +9,7 @@ import pytest
 
 from router.platforms.local import keeper
 from router.platforms.local.plan import backoff_s
+from tests.certificates import NAME, Authority
 
 
 async def get(replica, path: str) -> httpx.Response:
@@ -106,3 +108,34 @@ async def test_a_command_in_a_missing_folder_is_reported(bench, caplog):
         await bench.until(lambda: supervisor.replicas()[0].restarts > 0)
     assert "a replica of iris/blue can't start" in caplog.text
     assert "nowhere" in caplog.text
+
+
+SECURE = """
+import http.server, ssl, sys
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain("tls/cert.pem", "tls/key.pem")
+server = http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), http.server.SimpleHTTPRequestHandler)
+server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+"""
+
+
+async def test_replicas_that_speak_https_are_probed_so(bench, caplog):
+    ours, strangers = Authority("Ours"), Authority("Somebody else's")
+    ours.certify().write(bench.folder / "tls")
+    (bench.folder / "replica.py").write_text(SECURE)
+
+    def declare(authority: Authority) -> None:
+        tls = {"serverName": NAME, "caBundle": authority.pem.decode()}
+        alive = {"initialDelay": 60, "period": 0.1, "failureThreshold": 3, "timeout": 2}
+        bench.declare(bench.endpoint(bench.deployment(tls=tls, livenessProbe=alive)))
+
+    declare(strangers)
+    async with bench.supervisor() as supervisor:
+        await bench.until(lambda: "can't be asked over TLS: its certificate is not good: " in caplog.text)
+        assert bench.ready() == []
+        caplog.clear()
+        declare(ours)
+        await bench.until_ready(1)
+        await asyncio.sleep(1)  # its liveness is asked over TLS as well
+        assert supervisor.replicas()[0].restarts == 0

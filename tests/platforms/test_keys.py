@@ -5,16 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
+import os
 import stat
+from datetime import UTC, datetime
+from functools import partial
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from rich.pretty import pretty_repr
 
+from router.core.keys import BadKey, Keys, NamedKey, NoSuchKey, with_named, without_named
+from router.core.model import Endpoint, RateLimit
 from router.platforms import PlatformError
 from router.platforms.keys import KeyStore
+from router.platforms.private_files import locked
 
 
 @pytest.fixture
@@ -64,7 +70,7 @@ def test_one_is_replaced_and_the_other_stays(
 @pytest.mark.parametrize("value", ["", "x" * 15, "x" * 257, "x" * 16 + " ", "x" * 16 + "\n", "ü" * 20])
 def test_a_given_key_that_is_none(store: KeyStore, value: str) -> None:
     old = store.ensure("iris")
-    with pytest.raises(PlatformError, match="the primary key given for iris has") as caught:
+    with pytest.raises(PlatformError, match="the primary key given for iris is none: the primary key has") as caught:
         store.regenerate("iris", "primary", value)
     assert not value or value not in str(caught.value)
     assert store.read("iris") == old
@@ -80,17 +86,27 @@ def test_without_keys_there_is_nothing_to_read_or_replace(store: KeyStore) -> No
     "content",
     [b"", b'{"primaryKey": "0123456789abcdef"', b"[]", b'{"primaryKey": "0123456789abcdef"}', b"\xff",
      b'{"primaryKey": "", "secondaryKey": "0123456789abcdef"}',
-     b'{"primaryKey": "0123456789abcdef", "secondaryKey": "\xff"}'],
+     b'{"primaryKey": "0123456789abcdef", "secondaryKey": "\xff"}',
+     b'{"primaryKey": "0123456789abcdef", "secondaryKey": "0123456789abcdef", "namedKeys": {"ann": {"key": "short"}}}',
+     b'{"primaryKey": "0123456789abcdef", "secondaryKey": "0123456789abcdef", "namedKeys": {"../a": {"key": "x"}}}'],
 )  # fmt: skip
 def test_a_corrupt_file_is_neither_used_nor_quoted(store: KeyStore, content: bytes) -> None:
     store.ensure("iris")
     (store.folder / "iris.json").write_bytes(content)
     for ask in (store.read, store.ensure):
-        with pytest.raises(PlatformError, match=r"iris\.json does not hold two keys") as caught:
+        with pytest.raises(PlatformError, match=r"iris\.json does not hold the keys of an endpoint") as caught:
             ask("iris")
         assert "0123456789abcdef" not in str(caught.value)
         assert caught.value.__cause__ is None
     assert (store.folder / "iris.json").read_bytes() == content
+
+
+def test_keys_that_are_there_are_read_whoever_changes_others(store: KeyStore) -> None:
+    keys = store.ensure("iris")
+    store.folder.chmod(0o755)
+    with locked(store.folder / ".lock"):
+        assert store.ensure("iris") == store.read("iris") == keys
+    assert stat.S_IMODE(store.folder.stat().st_mode) == 0o700
 
 
 def test_nothing_else_stays_in_the_folder(store: KeyStore) -> None:
@@ -108,7 +124,7 @@ def test_a_name_does_not_lead_elsewhere(store: KeyStore, endpoint: str) -> None:
 
 def test_a_folder_that_can_not_be_made(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file is in the way")
-    with pytest.raises(PlatformError, match=r"can't be used: (File exists|Not a directory)"):
+    with pytest.raises(PlatformError, match=r"state can't be made: File exists"):
         KeyStore(tmp_path / "state").ensure("iris")
 
 
@@ -117,6 +133,82 @@ def test_keys_are_not_shown(store: KeyStore) -> None:
     for shown in (repr(keys), str(keys), f"{keys}", pretty_repr(keys)):
         assert keys.primary_key not in shown
         assert keys.secondary_key not in shown
+
+
+CONSUMER = NamedKey(
+    key="the-key-of-one-consumer",
+    expires_at=datetime(2027, 1, 31, tzinfo=UTC),
+    rate_limit=RateLimit(requests_per_second=2.5, burst=10),
+)
+
+
+def test_named_keys_come_back_as_they_were(store: KeyStore) -> None:
+    old = store.ensure("iris")
+    new = store.change("iris", partial(with_named, name="ann", named=CONSUMER))
+    assert new == Keys(old.primary_key, old.secondary_key, {"ann": CONSUMER}) == store.read("iris")
+    assert store.hashes("iris").named[0].expires_at_s == CONSUMER.expires_at.timestamp()
+    assert json.loads((store.folder / "iris.json").read_text())["namedKeys"] == {
+        "ann": {
+            "key": "the-key-of-one-consumer",
+            "expiresAt": "2027-01-31T00:00:00Z",
+            "rateLimit": {"requestsPerSecond": 2.5, "burst": 10},
+        }
+    }
+    assert store.regenerate("iris", "primary").named_keys == {"ann": CONSUMER}
+    assert store.change("iris", partial(without_named, name="ann")).named_keys == {}
+
+
+def test_a_file_of_two_keys_is_read_and_grows(store: KeyStore) -> None:
+    store.ensure("iris")
+    text = b'{"primaryKey":"0123456789abcdef","secondaryKey":"fedcba9876543210"}\n'
+    (store.folder / "iris.json").write_bytes(text)
+    assert store.read("iris") == Keys("0123456789abcdef", "fedcba9876543210")
+    assert store.change("iris", lambda keys: keys).version == store.read("iris").version
+    assert (store.folder / "iris.json").read_bytes() == text
+
+
+@pytest.mark.parametrize("error", [BadKey, NoSuchKey, RuntimeError])
+def test_a_change_that_fails_changes_nothing_and_bars_nobody(store: KeyStore, error: type[Exception]) -> None:
+    old = store.ensure("iris")
+
+    def change(_: Keys) -> Keys:
+        raise error
+
+    with pytest.raises(error):
+        store.change("iris", change)
+    with pytest.raises(BadKey, match="secondary key"):
+        store.change("iris", lambda keys: Keys(keys.primary_key, "short"))
+    assert store.ensure("iris") == old
+
+
+@pytest.mark.parametrize(
+    ("mode", "also_accepts", "has_keys"),
+    [
+        ("key", (), True),
+        ("token", ("key",), True),
+        ("token", (), False),
+        ("jwt", ("token",), False),
+        ("none", (), False),
+    ],
+)
+def test_who_takes_keys_gets_some(store: KeyStore, mode: Any, also_accepts: Any, has_keys: bool) -> None:
+    endpoint = Endpoint(name="iris", auth_mode=mode, also_accepts=also_accepts, deployments=())
+    assert (store.keyed(endpoint).keys is not None) == has_keys == store.folder.exists()
+    assert store.keyed(endpoint).keys == (store.hashes("iris") if has_keys else None)
+
+
+def test_a_full_disk_leaves_the_keys_that_there_are(store: KeyStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = store.ensure("iris")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(PlatformError, match="No space left on device"):
+            store.regenerate("iris", "primary")
+    assert store.read("iris") == old
+    assert sorted(path.name for path in store.folder.iterdir()) == [".lock", "iris.json"]
 
 
 def replace_often(state_dir: Path, which: Literal["primary", "secondary"], start: Barrier) -> None:

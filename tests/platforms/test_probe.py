@@ -1,26 +1,35 @@
-"""Probes against small servers that answer well, badly, late or not at all."""
+"""Probes against small servers that answer well, badly, late or not at all, in the clear and over TLS."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
+import logging
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 
-from router.core.model import Probe, Route
-from router.platforms.probe import ask, probing_client
+from router.core.model import Probe, ReplicaTls, Route
+from router.platforms.probe import Prober
+from router.tls import server_context
+from tests.certificates import NAME, Authority, pair_of
 
 PATIENT = Probe(timeout=10)
 HURRIED = Probe(timeout=0.05)
 ROOT = Route(path="/")
 
+WELL = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+OURS, STRANGERS = Authority("Ours"), Authority("Somebody else's")
+TRUSTED = ReplicaTls(server_name=NAME, ca_bundle=OURS.pem.decode())
+
 Conversation = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def server(talk: Conversation) -> AsyncIterator[int]:
-    """Its port. `talk` begins once the request's head has come."""
+async def server(talk: Conversation, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """Its port. `talk` begins once the connection is there."""
 
     async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -31,7 +40,7 @@ async def server(talk: Conversation) -> AsyncIterator[int]:
         finally:
             writer.transport.abort()
 
-    async with await asyncio.start_server(accepted, "127.0.0.1", 0) as listening:
+    async with await asyncio.start_server(accepted, "127.0.0.1", 0, ssl=tls) as listening:
         yield listening.sockets[0].getsockname()[1]
 
 
@@ -46,8 +55,8 @@ def saying(reply: bytes) -> Conversation:
 
 
 async def answer(talk: Conversation, route: Route = ROOT, probe: Probe = PATIENT) -> str:
-    async with probing_client() as client, server(talk) as port:
-        return await ask(client, "127.0.0.1", port, route, probe)
+    async with Prober() as prober, server(talk) as port:
+        return await prober.ask("127.0.0.1", port, route, probe)
 
 
 @pytest.mark.parametrize(
@@ -67,9 +76,9 @@ async def test_it_asks_for_the_route_on_a_connection_of_its_own() -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
         assert await reader.read() == b""  # and nothing more on this connection
 
-    async with probing_client() as client, server(talk) as port:
+    async with Prober() as prober, server(talk) as port:
         route = Route(path="/health?deep=1", port=port)
-        assert [await ask(client, "127.0.0.1", 1, route, PATIENT) for _ in range(2)] == ["well", "well"]
+        assert [await prober.ask("127.0.0.1", 1, route, PATIENT) for _ in range(2)] == ["well", "well"]
     assert [head.split(b"\r\n")[0] for head in heads] == [b"GET /health?deep=1 HTTP/1.1"] * 2
     assert {b"connection: close", b"user-agent: scoregate-probe"} <= set(heads[0].lower().split(b"\r\n"))
 
@@ -82,13 +91,13 @@ async def test_the_environment_names_no_proxy(monkeypatch: pytest.MonkeyPatch) -
 async def test_a_refused_connection_is_an_answer() -> None:
     async with server(saying(b"")) as port:
         pass  # nobody listens there any more
-    async with probing_client() as client:
-        assert await ask(client, "127.0.0.1", port, ROOT, PATIENT) == "unwell"
+    async with Prober() as prober:
+        assert await prober.ask("127.0.0.1", port, ROOT, PATIENT) == "unwell"
 
 
 async def test_a_name_that_nobody_can_have_is_unwell() -> None:
-    async with probing_client() as client:
-        assert await ask(client, "xn--zz", 80, ROOT, PATIENT) == "unwell"
+    async with Prober() as prober:
+        assert await prober.ask("xn--zz", 80, ROOT, PATIENT) == "unwell"
 
 
 async def test_a_reset_connection_is_an_answer() -> None:
@@ -114,6 +123,98 @@ async def test_a_long_body_is_left_alone() -> None:
 
 
 async def test_many_at_once() -> None:
-    async with probing_client() as client, server(saying(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as port:
-        answers = await asyncio.gather(*(ask(client, "127.0.0.1", port, ROOT, PATIENT) for _ in range(100)))
+    async with Prober() as prober, server(saying(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as port:
+        answers = await asyncio.gather(*(prober.ask("127.0.0.1", port, ROOT, PATIENT) for _ in range(100)))
     assert set(answers) == {"well"}
+
+
+# -- over TLS ---------------------------------------------------------------------------------------------------------
+
+
+def certified(name: str = NAME) -> ssl.SSLContext:
+    return server_context(pair_of(OURS.certify(name)))
+
+
+async def test_tls_is_spoken_where_the_deployment_says_so() -> None:
+    async with Prober() as prober, server(saying(WELL), certified()) as port:
+        assert await prober.ask("127.0.0.1", port, ROOT, PATIENT, TRUSTED) == "well"
+        assert await prober.ask("127.0.0.1", port, ROOT, PATIENT) == "unwell"
+        assert await prober.ask("127.0.0.1", 1, Route(path="/", port=port), PATIENT, TRUSTED) == "well"
+
+
+async def test_without_a_name_the_certificate_is_asked_for_the_host() -> None:
+    unnamed = ReplicaTls(ca_bundle=OURS.pem.decode())
+    async with Prober() as prober, server(saying(WELL), certified("localhost")) as port:
+        assert await prober.ask("localhost", port, ROOT, PATIENT, unnamed) == "well"
+        assert await prober.ask("127.0.0.1", port, ROOT, PATIENT, unnamed) == "unwell"
+
+
+async def test_the_name_is_said_in_the_handshake() -> None:
+    said: list[str | None] = []
+    context = certified()
+    context.sni_callback = lambda _, name, __: said.append(name)  # type: ignore[assignment]
+    async with Prober() as prober, server(saying(WELL), context) as port:
+        assert await prober.ask("127.0.0.1", port, ROOT, PATIENT, TRUSTED) == "well"
+    assert said == [NAME]
+
+
+@pytest.mark.parametrize(
+    ("tls", "says"),
+    [
+        (ReplicaTls(server_name=NAME, ca_bundle=STRANGERS.pem.decode()), "its certificate is not good: "),
+        (ReplicaTls(server_name="other.example", ca_bundle=OURS.pem.decode()), "its certificate is not good: "),
+        (ReplicaTls(server_name=NAME), "its certificate is not good: "),
+        (ReplicaTls(ca_bundle="none"), "caBundle holds no certificate that can be read"),
+    ],
+    ids=["another authority", "another name", "no public authority's", "a bundle that is none"],
+)
+async def test_who_can_not_prove_it_is_unwell_and_that_is_told_once(
+    tls: ReplicaTls, says: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Prober() as prober, server(saying(WELL), certified()) as port:
+        for _ in range(3):
+            assert await prober.ask("127.0.0.1", port, ROOT, PATIENT, tls) == "unwell"
+        assert [record.levelno for record in caplog.records] == [logging.WARNING]
+        assert f"the replica at 127.0.0.1:{port} can't be asked over TLS: {says}" in caplog.text
+        assert await prober.ask("127.0.0.1", port, ROOT, PATIENT, TRUSTED) == "well"
+        assert await prober.ask("127.0.0.1", port, ROOT, PATIENT, tls) == "unwell"
+        assert len(caplog.records) == 2, "it was well in between"
+
+
+async def test_one_that_speaks_plain_http_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    async with Prober() as prober, server(saying(WELL)) as port:
+        assert await prober.ask("127.0.0.1", port, ROOT, HURRIED, TRUSTED) == "silent"  # it waits for a head to end
+
+    async def leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    async with Prober() as prober, server(leave) as port:
+        assert await prober.ask("127.0.0.1", port, ROOT, PATIENT, TRUSTED) == "unwell"
+    assert "can't be asked over TLS: no TLS: " in caplog.text
+
+
+async def test_what_is_told_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("router.platforms.probe._MOST_TOLD", 3)
+    async with Prober() as prober:
+        for port in range(1, 10):
+            await prober.ask("127.0.0.1", port, ROOT, PATIENT, ReplicaTls(ca_bundle="none"))
+            assert len(prober._told) <= 3
+
+
+async def test_a_handshake_that_hangs_leaves_no_connection_behind() -> None:
+    left: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        while await reader.read(65_536):
+            pass
+        left.put_nowait(b"gone")
+
+    gc.disable()  # which would close it, some day
+    try:
+        async with Prober() as prober, server(hang) as port:
+            assert await prober.ask("127.0.0.1", port, ROOT, HURRIED, TRUSTED) == "silent"
+            async with asyncio.timeout(PATIENT.timeout):
+                assert await left.get() == b"gone"
+    finally:
+        gc.enable()

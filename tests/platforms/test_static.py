@@ -56,9 +56,16 @@ class Site:
         self.keys = KeyStore(folder / "state")
         self._state_dir = folder / "state"
 
-    def declare(self, *addresses: str, mode: str = "none", **deployment: Any) -> None:
+    def declare(
+        self,
+        *addresses: str,
+        mode: str = "none",
+        auth: dict[str, Any] | None = None,
+        traffic: dict[str, int] | None = None,
+        **deployment: Any,
+    ) -> None:
         blue = {"name": "blue", "addresses": list(addresses), "readinessProbe": {"period": 0.05}, **deployment}
-        spec = {"auth": {"mode": mode}, "deployments": [blue]}
+        spec = {"auth": auth or {"mode": mode}, "traffic": traffic, "deployments": [blue]}
         self.write(
             json.dumps(
                 {
@@ -225,6 +232,79 @@ async def test_without_auth_there_are_no_keys(site: Site) -> None:
     async with site.platform() as platform:
         assert (await upcoming(platform.watch())).endpoints[0].keys is None
     assert not site.keys.folder.exists()
+
+
+async def test_who_also_accepts_keys_has_some(site: Site) -> None:
+    site.declare("127.0.0.1:1", auth={"mode": "token", "alsoAccepts": ["key"]})
+    async with site.platform() as platform:
+        assert (await upcoming(platform.watch())).endpoints[0].keys == site.keys.hashes("iris")
+        assert (await platform.administration.keys("iris")).hashes == site.keys.hashes("iris")
+
+
+async def test_what_is_set_by_hand_outlives_the_router(site: Site) -> None:
+    site.declare("127.0.0.1:1", "127.0.0.1:2")
+    async with site.platform() as platform:
+        _, two = (await upcoming(platform.watch())).replicas
+        await platform.administration.drain(two.uid, True)
+        await platform.administration.set_traffic("iris", {"blue": 0}, {"blue": 100})
+    async with site.platform() as platform:
+        again = await upcoming(platform.watch())
+        assert [each.leaving for each in again.replicas] == [False, True]
+        assert again.endpoints[0].weights == (("blue", 0),)
+        assert two.uid.partition("#")[0] == again.replicas[1].uid.partition("#")[0]
+        await platform.administration.drain(again.replicas[1].uid, False)
+        assert not (await upcoming(platform.watch())).replicas[1].leaving
+
+
+async def test_a_drain_is_forgotten_with_its_address_and_traffic_with_other_weights(site: Site) -> None:
+    by_hand = site.file.parent / "state" / "by-hand.json"
+    site.declare("127.0.0.1:1", "127.0.0.1:2")
+    async with site.platform() as platform:
+        watch = platform.watch()
+        for replica in (await upcoming(watch)).replicas:
+            await platform.administration.drain(replica.uid, True)
+        await platform.administration.set_traffic("iris", {"blue": 0}, None)
+        site.declare("127.0.0.1:1", traffic={"blue": 0})
+        seen = await until(watch, lambda snapshot: len(snapshot.replicas) == 1)
+        await eventually(lambda: json.loads(by_hand.read_text()) == {"drained": ["iris/blue@127.0.0.1:1"]})
+        assert seen.endpoints[0].weights == (("blue", 0),)
+        site.declare("127.0.0.1:1", "127.0.0.1:2")
+        seen = await until(watch, lambda snapshot: len(snapshot.replicas) == 2)
+        assert [each.leaving for each in seen.replicas] == [True, False]
+        assert seen.endpoints[0].weights == (("blue", 100),)
+
+
+async def test_what_another_router_s_endpoints_have_set_is_left_alone(site: Site) -> None:
+    by_hand = site.file.parent / "state" / "by-hand.json"
+    by_hand.parent.mkdir()
+    others = {"drained": ["rose/blue@127.0.0.1:9", "blue-0a1b", "iris/blue@127.0.0.1:9"]}
+    by_hand.write_text(json.dumps(others))
+    site.declare("127.0.0.1:1")
+    async with site.platform():
+        assert json.loads(by_hand.read_text()) == {"drained": ["rose/blue@127.0.0.1:9", "blue-0a1b"]}
+
+
+async def test_a_state_directory_that_can_not_be_written_bars_no_start(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = site.file.parent / "state"
+    (state / "by-hand.lock").mkdir(parents=True)
+    (state / "by-hand.json").write_text('{"drained": ["iris/blue@127.0.0.1:9", "iris/blue@127.0.0.1:1"]}')
+    site.declare("127.0.0.1:1")
+    async with site.platform() as platform:
+        assert (await upcoming(platform.watch())).replicas[0].leaving
+        with pytest.raises(PlatformError, match=r"by-hand\.lock can't be opened"):
+            await platform.administration.set_traffic("iris", {"blue": 0}, None)
+    assert "by-hand.lock can't be opened" in caplog.text
+
+
+async def test_decisions_of_another_time_are_none(site: Site) -> None:
+    folder = site.file.parent / "state" / "decisions"
+    folder.mkdir(parents=True)
+    (folder / "iris.blue.jsonl").write_text('{"type": "decision"}\n')
+    site.declare("127.0.0.1:1")
+    async with site.platform() as platform:
+        assert await platform.administration.decisions("iris", "blue", 9) == []
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,18 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> d
     return {"uvloop": uvloop.new_event_loop}
 
 
+@pytest.fixture(params=["tcp", "tls"])
+def over(request: pytest.FixtureRequest) -> str:
+    """What clients speak HTTP over."""
+    return str(request.param)
+
+
 @pytest.fixture
-async def open_stage() -> AsyncIterator[OpenStage]:
+async def open_stage(over: str) -> AsyncIterator[OpenStage]:
     async with AsyncExitStack() as stages:
 
         async def open_one(**settings: Any) -> Stage:
-            return await stages.enter_async_context(Stage(**settings))
+            return await stages.enter_async_context(Stage(**{"tls": over == "tls"} | settings))
 
         yield open_one
 

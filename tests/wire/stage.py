@@ -26,12 +26,20 @@ from router.core.errors import RouterError
 from router.core.model import Addresses, Deployment, Endpoint, Replica, RequestSettings, Snapshot
 from router.fleet import Fleet
 from router.forwarding import Forwarding
+from router.listening.encrypted import encrypted
+from router.listening.proxied import proxied
 from router.protocol import ClientConnection, protocol_of
+from router.tls import server_context
 from router.upstream import Upstream
+from tests.certificates import Authority, pair_of
+from tests.gates import Gated
+from tests.wire.encrypted_wires import EncryptedWire
 from tests.wire.wires import ClientWire, Message, ReplicaWire, until
 
 REFUSAL_ID = b"11111111-2222-4333-8444-555555555555"
 KEY = "iris/blue"
+CA = Authority()
+CERTIFIED = CA.certify()
 
 
 class ScriptedReplica:
@@ -126,9 +134,12 @@ class Stage:
         replica_idle_ms: int = 60_000,
         endpoint: dict[str, Any] | None = None,
         deployment: dict[str, Any] | None = None,
+        tls: bool = False,
+        proxied_by: str | None = None,
         **request_settings: int,
     ) -> None:
-        """`..._buffer_bytes`: what the kernel keeps on the way to a client, and to a replica."""
+        """`..._buffer_bytes`: what the kernel keeps on the way to a client, and to a replica. `proxied_by`: connections
+        begin with a PROXY header of one of these networks."""
         self._limits = limits or Limits()
         self._send_buffer_bytes = send_buffer_bytes
         self.replicas = [ScriptedReplica(f"{KEY}#{n}", replica_receive_buffer_bytes) for n in range(replicas)]
@@ -143,10 +154,11 @@ class Stage:
         self.fleet = Fleet(self.upstream)
         self.clients = Clients(self._limits, lambda error, client: self._note(error))
         self.refusals: list[RouterError] = []
-        forwarding = Forwarding(networks(trusted_proxies))
+        self.gated = Gated()
+        self._tls = CA.trusting() if tls else None
         self._config = uvicorn.Config(
-            Router(self.fleet, self.upstream, forwarding, None),
-            http=protocol_of(self.clients),  # type: ignore[arg-type]
+            Router(self.fleet, self.gated.gate, self.upstream, Forwarding(networks(trusted_proxies)), None),
+            http=self._http(proxied_by),  # type: ignore[arg-type]
             ws="none",
             lifespan="off",
             interface="asgi3",
@@ -197,8 +209,17 @@ class Stage:
     def replica(self) -> ScriptedReplica:
         return self.replicas[0]
 
-    async def client(self, receive_buffer_bytes: int | None = None) -> ClientWire:
-        wire = await ClientWire.to(self.address, receive_buffer_bytes)
+    @property
+    def scheme(self) -> bytes:
+        return b"http" if self._tls is None else b"https"
+
+    async def client(self, receive_buffer_bytes: int | None = None, *, preface: bytes = b"") -> ClientWire:
+        """`preface`: said before the client's first byte, by whatever passes it on."""
+        if self._tls is None:
+            wire = await ClientWire.to(self.address, receive_buffer_bytes)
+            await wire.send(preface)
+        else:
+            wire = await EncryptedWire.over_tls(self.address, self._tls, receive_buffer_bytes, preface)
         self._clients.append(wire)
         return wire
 
@@ -208,6 +229,7 @@ class Stage:
         self._endpoint = replace(self._endpoint, deployments=(self._deployment,))
         nouns = tuple(replica.noun() for replica in self.replicas)
         self.fleet.follow(Snapshot(endpoints=(self._endpoint,), replicas=nouns))
+        self.gated.gate.follow((self._endpoint,))
 
     # -- how it goes ---------------------------------------------------------------------------------------
 
@@ -240,6 +262,14 @@ class Stage:
         return to_clients + to_replicas + from_replicas + sum(each._buffered_bytes for each in exchanges)
 
     # -- inside --------------------------------------------------------------------------------------------
+
+    def _http(self, proxied_by: str | None) -> Callable[..., asyncio.Protocol]:
+        """What makes a connection of a client. `context` is for the next one over TLS."""
+        http = protocol_of(self.clients)
+        if self._tls is not None:
+            self.context = server_context(pair_of(CERTIFIED))
+            http = encrypted(http, lambda: self.context, self.clients)
+        return http if proxied_by is None else proxied(http, networks(proxied_by), self.clients)
 
     def _protocol(self) -> asyncio.Protocol:
         """As uvicorn makes it for each connection."""

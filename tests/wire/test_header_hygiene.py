@@ -109,9 +109,9 @@ async def test_what_a_stranger_says_of_who_it_comes_for_is_not_believed(stage: S
         b"Forwarded: for=9.9.9.9",
     )
     assert asked.get(b"x-forwarded-for") == b"127.0.0.1"
-    assert asked.get(b"x-forwarded-proto") == b"http"
+    assert asked.get(b"x-forwarded-proto") == stage.scheme
     assert asked.get(b"x-forwarded-host") == b"a.example"
-    assert asked.get(b"forwarded") == b'for=127.0.0.1;host="a.example";proto=http'
+    assert asked.get(b"forwarded") == b'for=127.0.0.1;host="a.example";proto=' + stage.scheme
 
 
 async def test_what_a_trusted_proxy_says_is_appended_to(open_stage: OpenStage) -> None:
@@ -126,7 +126,7 @@ async def test_what_a_trusted_proxy_says_is_appended_to(open_stage: OpenStage) -
     assert asked.get(b"x-forwarded-for") == b"9.9.9.9, 127.0.0.1"
     assert asked.get(b"x-forwarded-proto") == b"https"
     assert asked.get(b"x-forwarded-host") == b"shop.example"
-    assert asked.get(b"forwarded") == b'for=9.9.9.9, for=127.0.0.1;host="a.example";proto=http'
+    assert asked.get(b"forwarded") == b'for=9.9.9.9, for=127.0.0.1;host="a.example";proto=' + stage.scheme
 
 
 async def test_the_hops_of_a_trusted_proxy_may_come_in_several_lines(open_stage: OpenStage) -> None:

@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from router.upstream import ReplicaConnection, Upstream
+from router.replica_connection import ReplicaConnection
+from router.upstream import Upstream
 from tests.wire.stage import ScriptedReplica
 from tests.wire.wires import ReplicaWire, reply, request, until
 

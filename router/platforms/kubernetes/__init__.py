@@ -2,7 +2,7 @@
 
 I/O: the API server. Each collection of objects is followed (following.py) into one picture of the cluster (cluster.py),
 and every change of the picture is a snapshot. Who scales writes, too: the number of replicas, and, while it leads,
-status and Secrets of keys.
+status and Secrets of keys. What administrators change is in administration.py.
 """
 
 from __future__ import annotations
@@ -20,13 +20,16 @@ from typing import Any, Self
 
 from router.core.model import Deployment, Snapshot
 from router.platforms import UP_TO_DATE, ClusterSettings, PlatformError, Standing
+from router.platforms.kubernetes.administration import KubernetesAdministration
 from router.platforms.kubernetes.api import Api
 from router.platforms.kubernetes.cluster import Cluster
 from router.platforms.kubernetes.following import Collection, Following
+from router.platforms.kubernetes.keys_secret import KEYS_TYPE, KeysSecret
 from router.platforms.kubernetes.leading.leader import Leader
 from router.platforms.kubernetes.leading.reporting import Reporter
 from router.platforms.kubernetes.leading.scaling import order_leaving, scale
-from router.platforms.kubernetes.objects import KEYS_TYPE, Autoscaler, EndpointObject, KeysSecret, Pod, Workload
+from router.platforms.kubernetes.objects import Autoscaler, EndpointObject, Pod, Workload
+from router.platforms.kubernetes.vault import SecretVault
 
 LEASE = "scoregate-autoscaler"
 ROUTERS = "app.kubernetes.io/name=scoregate,app.kubernetes.io/component=router"
@@ -64,6 +67,8 @@ class KubernetesPlatform:
         self._api = await Api.open()
         self._home = self._settings.home or self._api.namespace
         self._cluster = Cluster(self._settings)
+        vault = SecretVault(self._api, self._home, self._settings.vault, self._start)
+        self._administration = KubernetesAdministration(self._api, self._cluster, self, vault, self._home)
         self._followings = list(self._all_followings())
         for following in self._followings:
             self._start(following.run())
@@ -94,13 +99,13 @@ class KubernetesPlatform:
         key = f"{endpoint}/{deployment}"
         if replicas < 0:
             raise PlatformError(f"{key} can't have {replicas} replicas: 0 is the fewest")
-        await self._until_known()
+        await self.known()
         deployment_noun, workload = self._deployment(key), self._cluster.scalable(key)
         if deployment_noun is None or workload is None:
             raise PlatformError(f"there is no deployment {key} to scale: {self._known()}")
         leads = self._leader.leads if self._leader is not None else _always
         wished = deployment_noun.allowed(replicas) if deployment_noun.scale is not None else replicas
-        leaving = self._picture.wished.get(key, 0) - wished
+        leaving = self.snapshot.wished.get(key, 0) - wished
         if leaving > 0:
             pods = self._cluster.pods_of(key)
             await order_leaving(self._api, workload, pods, leave_first, leaving, leads=leads)
@@ -141,6 +146,29 @@ class KubernetesPlatform:
 
     def note_utilization(self, ratios: Mapping[str, float]) -> None:
         self._utilization = ratios
+
+    @property
+    def administration(self) -> KubernetesAdministration:
+        return self._administration
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The newest; an empty one while none is known."""
+        return self._snapshot or _NOTHING
+
+    async def known(self) -> None:
+        """Raises PlatformError when the cluster does not say within KNOWN_WITHIN_S what there is."""
+        try:
+            async with asyncio.timeout(KNOWN_WITHIN_S):
+                await self._first_snapshot()
+        except TimeoutError:
+            why = self.standing().reason or "the API server has not told all of it yet"
+            raise PlatformError(f"the cluster is not known: {why}") from None
+
+    async def until(self, holds: Callable[[Snapshot], bool]) -> None:
+        """Until the newest snapshot is so, which may be never."""
+        while not holds(self.snapshot):
+            await self._changed.wait()
 
     # -- what is followed ------------------------------------------------------------------------------------
 
@@ -199,15 +227,6 @@ class KubernetesPlatform:
             self._is_due()
             await asyncio.sleep(_LOOK_S)
 
-    async def _until_known(self) -> None:
-        """Raises PlatformError when the cluster does not say within KNOWN_WITHIN_S what there is."""
-        try:
-            async with asyncio.timeout(KNOWN_WITHIN_S):
-                await self._first_snapshot()
-        except TimeoutError:
-            why = self.standing().reason or "the API server has not told all of it yet"
-            raise PlatformError(f"the cluster is not known: {why}") from None
-
     async def _first_snapshot(self) -> None:
         while self._snapshot is None:
             await self._changed.wait()
@@ -222,24 +241,20 @@ class KubernetesPlatform:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    @property
-    def _picture(self) -> Snapshot:
-        return self._snapshot or _NOTHING
-
     def _deployment(self, key: str) -> Deployment | None:
         name = key.partition("/")[0]
-        endpoint = next((each for each in self._picture.endpoints if each.name == name), None)
+        endpoint = next((each for each in self.snapshot.endpoints if each.name == name), None)
         return next((each for each in endpoint.deployments if each.key == key), None) if endpoint is not None else None
 
     def _say_what_is_left_out(self) -> None:
-        """Of Azure ML's v1, each once: there is no object of ours that could say it."""
-        left_out = set(self._cluster.not_adopted())
+        """Each once: there is no object of ours, or no condition of it, that could say it."""
+        left_out = set(self._cluster.left_out())
         for why in sorted(left_out - self._left_out):
             log.warning("%s", why)
         self._left_out = left_out
 
     def _known(self) -> str:
-        keys = [each.key for endpoint in self._picture.endpoints for each in endpoint.deployments]
+        keys = [each.key for endpoint in self.snapshot.endpoints for each in endpoint.deployments]
         return f"known are {', '.join(sorted(keys)[:20])}" if keys else "none is known"
 
 

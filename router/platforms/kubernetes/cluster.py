@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
-from router.core.model import Deployment, Endpoint, Instance, Pods, PodsKind, Replica, Snapshot, Trouble
+from router.core.model import Deployment, Endpoint, Hold, Instance, Pods, PodsKind, Replica, Snapshot, Trouble
 from router.core.rules import API_VERSION, KIND
 from router.platforms import ClusterSettings
-from router.platforms.kubernetes.objects import Autoscaler, EndpointObject, KeysSecret, Pod, Workload
+from router.platforms.kubernetes.keys_secret import KeysSecret
+from router.platforms.kubernetes.objects import Autoscaler, EndpointObject, Pod, Workload
 from router.platforms.kubernetes.picture.adoption import Adoption
 from router.platforms.kubernetes.picture.claims import Claim, Claims, kept
 from router.platforms.kubernetes.picture.index import Index
@@ -26,6 +27,7 @@ from router.platforms.kubernetes.picture.members import Member, Membership
 from router.platforms.kubernetes.picture.workloads import Facts, WorkloadId, Workloads, pods_of
 
 ADMIN_PORT = 9001
+PEER_PORT = 9002
 """Of every router in a cluster: what deploy/ starts it with."""
 
 
@@ -50,6 +52,8 @@ class Account(Struct, frozen=True, kw_only=True):
     """The name of the Secret with its keys; "" where it wants none."""
     keys: KeysState
     keys_problem: str
+    holds: dict[str, Hold] = {}
+    """By the deployment's name; also those whose time is over."""
 
 
 class Owner(NamedTuple):
@@ -71,6 +75,17 @@ class KeysWanted(NamedTuple):
     """Whether the endpoint lets it be made."""
     owner: Owner | None
     """None for an adopted endpoint."""
+
+
+class Place(NamedTuple):
+    """Where what concerns one endpoint is kept."""
+
+    endpoint: Endpoint
+    namespace: str
+    secret: str
+    """With its keys; "" where it wants none."""
+    resource_uid: str | None
+    """Of the InferenceEndpoint that declares it; None for an adopted endpoint, which has none."""
 
 
 class _Served(NamedTuple):
@@ -133,8 +148,12 @@ class Cluster:
             return
         restarts = sum(container.restart_count for container in seen.status.container_statuses)
         ip = seen.status.pod_ip
-        admin = f"http://{f'[{ip}]' if ':' in ip else ip}:{ADMIN_PORT}"
-        self._instances[key] = Instance(id=f"{seen.metadata.uid}/{restarts}", admin=admin)
+        host = f"[{ip}]" if ":" in ip else ip
+        self._instances[key] = Instance(
+            id=f"{seen.metadata.uid}/{restarts}",
+            admin=f"http://{host}:{ADMIN_PORT}",
+            peer=f"https://{host}:{PEER_PORT}",
+        )
 
     # -- what it amounts to --------------------------------------------------------------------------------
 
@@ -147,6 +166,7 @@ class Cluster:
             replicas=tuple(chain.from_iterable(self._replicas())),
             wished={key: wished for key in self._deployments if (wished := self._facts[key].wished) is not None},
             troubles=tuple(chain.from_iterable(self._troubles())),
+            holds=dict(self._holds()),
             instances=tuple(sorted(self._instances.values(), key=lambda each: each.id)),
         )
         if fresh != self._snapshot:
@@ -171,10 +191,24 @@ class Cluster:
                 wanted.append(KeysWanted(namespace, secret, name, served.declared.creates_keys, owner))
         return wanted
 
-    def not_adopted(self) -> list[str]:
-        """Which workloads of Azure ML's v1 are not served, and why, one sentence each."""
+    def left_out(self) -> list[str]:
+        """Which workloads of Azure ML's v1 are not served, and which holds not kept, and why, one sentence each."""
         names = (name for name in self._adoption.names if self._claims.owner(name) is None)
-        return [why for name in names for why in self._adoption.refused(name, self._is_declared)]
+        refused = (why for name in names for why in self._adoption.refused(name, self._is_declared))
+        return [*refused, *(why for claim in self._claims for why in claim.bad_holds)]
+
+    def place_of(self, endpoint: str) -> Place | None:
+        """None where no endpoint of that name is served."""
+        self._settle()
+        served, claim = self._served.get(endpoint), self._claims.owner(endpoint)
+        if served is None:
+            return None
+        namespace, _, secret = served.secret.partition("/")
+        return Place(served.endpoint, namespace, secret, None if claim is None else claim.uid)
+
+    def pod_of(self, replica: str) -> Member | None:
+        """The Pod of the replica with this uid."""
+        return self._membership.find(replica)
 
     def scalable(self, deployment: str) -> Pods | None:
         """Where its number of replicas is set; None where there is no such deployment, or only labels choose them."""
@@ -259,6 +293,14 @@ class Cluster:
         facts = self._facts[key] = self._workloads.facts(key)
         self._membership.choose(key, pods.port, pods.namespace, facts.selector)
 
+    def _holds(self) -> Iterator[tuple[str, Hold]]:
+        for name, served in self._served.items():
+            claim = self._claims.owner(name)
+            holds = {} if claim is None else claim.holds
+            for each in served.declared.deployments if holds else ():
+                if each.name in holds:
+                    yield each.key, holds[each.name]
+
     def _replicas(self) -> Iterator[tuple[Replica, ...]]:
         return (self._membership.of(key).replicas for key in self._deployments)
 
@@ -285,4 +327,5 @@ class Cluster:
             secret=secret_of(claim.endpoint) if claim.endpoint else "",
             keys=held.state if held else "unused",
             keys_problem=held.problem if held else "",
+            holds=claim.holds,
         )

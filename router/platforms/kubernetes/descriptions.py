@@ -14,7 +14,17 @@ from functools import cache
 from msgspec import Struct
 
 from router.core.declaration import Auth, DeclaredDeployment, DeclaredScale, DeclaredWorkload, Metadata, Spec
-from router.core.model import Deployment, Probe, RequestSettings, Route, ScaleSettings
+from router.core.model import (
+    Cors,
+    Deployment,
+    JwtSettings,
+    Probe,
+    ReplicaTls,
+    RequestSettings,
+    Route,
+    ScaleSettings,
+    TokenSettings,
+)
 
 _KUBELETS = "Not used in a cluster: there the kubelet probes, as the Pod's own template says."
 
@@ -28,13 +38,18 @@ IN_A_CLUSTER: dict[type[Struct], dict[str, str]] = {
         "gets 0. Not given: a single deployment gets all.",
         "max_payload_bytes": "Larger request bodies are answered with 413.",
         "forward_authorization": "Whether the model sees the Authorization header of a request.",
+        "cors": "What pages of other origins may do, in a browser. Not given: the model answers whatever browsers ask.",
         "deployments": "The versions behind the endpoint. Names are unique in it, and at most 62 characters together "
         "with the endpoint's.",
     },
     Auth: {
-        "mode": "`key` wants `Authorization: Bearer <key>` with one of two keys; `none` lets everybody in.",
-        "keys_secret": "The Secret of type scoregate.io/keys, in the same namespace, that holds primaryKey and "
-        "secondaryKey. Default: <endpoint>-keys.",
+        "mode": "`key` wants `Authorization: Bearer <key>` with one of the endpoint's keys; `token` a token that this "
+        "router issued to an administrator; `jwt` one of an OIDC issuer; `none` lets everybody in.",
+        "also_accepts": "Other modes whose credentials open it, too; of use while clients move from one to another.",
+        "token": "For how long tokens of this router are good. Only where they are accepted.",
+        "jwt": "Whose tokens are taken, and which of them. Required where tokens of an issuer are accepted.",
+        "keys_secret": "The Secret of type scoregate.io/keys, in the same namespace, that holds primaryKey, "
+        "secondaryKey, and named.<name> for each named key. Default: <endpoint>-keys.",
         "create_keys": "Whether that Secret is made, with two new keys, where it is missing.",
     },
     DeclaredDeployment: {
@@ -50,6 +65,7 @@ IN_A_CLUSTER: dict[type[Struct], dict[str, str]] = {
         "readiness_route": _KUBELETS,
         "liveness_probe": _KUBELETS,
         "readiness_probe": _KUBELETS,
+        "tls": "That replicas speak HTTPS, and how each proves who it is. Not given: plain HTTP.",
         "traffic_percentile": "The v1 way to split traffic, instead of spec.traffic: percent for this version.",
         "is_default": "The v1 way: this version gets what trafficPercentile leaves of 100. At most one is; the first, "
         "where none says so.",
@@ -58,6 +74,24 @@ IN_A_CLUSTER: dict[type[Struct], dict[str, str]] = {
         "kind": "Of the workload.",
         "name": "Of the workload.",
         "selector": "Labels that a Pod must all have, where no workload is named. At least one.",
+    },
+    TokenSettings: {
+        "refresh_after": "A client should ask for the next token when the present one is so old. In seconds.",
+        "valid_past_refresh": "So much longer the token is still taken. In seconds.",
+    },
+    JwtSettings: {
+        "algorithms": "How a token may be signed. Default: RS256, PS256, ES256, EdDSA.",
+        "ca_bundle": "PEM certificates that the issuer's own is checked with. Default: the system's.",
+    },
+    Cors: {
+        "allow_methods": "Default: GET, POST.",
+        "allow_headers": "That a page may send. Default: those that clients of an endpoint use.",
+        "expose_headers": "That a page may read. Default: azureml-model-deployment, x-ms-request-id, x-request-id, "
+        "retry-after.",
+    },
+    ReplicaTls: {
+        "server_name": "The name in the replica's certificate. Default: the address of its Pod.",
+        "ca_bundle": "PEM certificates that the replica's own is checked with. Default: the system's.",
     },
     RequestSettings: {
         "request_timeout_ms": "From the moment the request has a slot to the last byte of its reply; then 504. "

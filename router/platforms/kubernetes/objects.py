@@ -7,21 +7,19 @@ Times stay the text that it writes: RFC 3339 in UTC and whole seconds, so that t
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any
 
 from msgspec import Struct, field
-
-from router.core.auth import KEY_RULE, hashed, is_key
-from router.core.model import KeyHashes
-
-KEYS_TYPE = "scoregate.io/keys"
-"""`type` of the Secrets that hold an endpoint's two keys, as primaryKey and secondaryKey."""
 
 SCALE = "scoregate.io/scale"
 """"false" on an adopted Deployment leaves the number of its replicas alone."""
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 LEAVE_ORDER = "scoregate.io/leave-order"
 """On a Pod, holds the cost as we wrote it. A cost without it, or that differs, is somebody else's."""
+DRAINED = "scoregate.io/drained"
+""""true" on a Pod: it finishes what it has, takes nothing new, and stays."""
+HOLD = "scoregate.io/hold."
+"""On an InferenceEndpoint, before the name of a deployment: a number of replicas that somebody set by hand."""
 
 _LONGEST_MESSAGE = 200
 
@@ -42,27 +40,19 @@ class _Notes(_Object, frozen=True, kw_only=True):
     scale: str | None = field(name=SCALE, default=None)
     cost: str | None = field(name=DELETION_COST, default=None)
     order: str | None = field(name=LEAVE_ORDER, default=None)
+    drained: str | None = field(name=DRAINED, default=None)
 
 
 _NO_NOTES = _Notes()
 
 
-class Metadata(_Object, frozen=True, kw_only=True):
+class _Metadata(_Object, frozen=True, kw_only=True):
     name: str
     namespace: str = ""
     uid: str = ""
     resource_version: str = ""
     generation: int = 0
     creation_timestamp: str | None = None
-    deletion_timestamp: str | None = None
-    labels: dict[str, str] = {}
-    notes: _Notes = field(name="annotations", default=_NO_NOTES)
-
-    @property
-    def annotations(self) -> dict[str, str]:
-        """Those that are kept, by name."""
-        named = {SCALE: self.notes.scale, DELETION_COST: self.notes.cost, LEAVE_ORDER: self.notes.order}
-        return {name: text for name, text in named.items() if text is not None}
 
     @property
     def key(self) -> str:
@@ -74,10 +64,29 @@ class Metadata(_Object, frozen=True, kw_only=True):
         return (self.creation_timestamp or "", self.uid)
 
     def __repr__(self) -> str:
-        return f"Metadata({self.key}, uid={self.uid!r}, resource_version={self.resource_version!r})"
+        return f"{type(self).__name__}({self.key}, uid={self.uid!r}, resource_version={self.resource_version!r})"
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         return [("key", self.key), ("uid", self.uid), ("resource_version", self.resource_version)]
+
+
+class Metadata(_Metadata, frozen=True, kw_only=True):
+    deletion_timestamp: str | None = None
+    labels: dict[str, str] = {}
+    notes: _Notes = field(name="annotations", default=_NO_NOTES)
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """Those that are kept, by name."""
+        notes = self.notes
+        named = {SCALE: notes.scale, DELETION_COST: notes.cost, LEAVE_ORDER: notes.order, DRAINED: notes.drained}
+        return {name: text for name, text in named.items() if text is not None}
+
+
+class EndpointMetadata(_Metadata, frozen=True, kw_only=True):
+    """Of an InferenceEndpoint: the names of its annotations have those of its deployments in them."""
+
+    annotations: dict[str, str] = {}
 
 
 class Condition(_Object, frozen=True, kw_only=True):
@@ -138,6 +147,11 @@ class Pod(_Object, frozen=True, kw_only=True):
 
     def condition(self, kind: str) -> Condition | None:
         return next((each for each in self.status.conditions if each.type == kind), None)
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether somebody took it out by hand."""
+        return self.metadata.notes.drained == "true"
 
     @property
     def takes_requests(self) -> bool:
@@ -219,52 +233,9 @@ class Autoscaler(_Object, frozen=True, kw_only=True):
     spec: AutoscalerSpec
 
 
-class BadKeys(ValueError):
-    """A Secret does not hold two keys; the message says which one is wrong, and never quotes it."""
-
-
-class _KeysData(_Object, frozen=True, kw_only=True):
-    primary_key: bytes | None = None
-    secondary_key: bytes | None = None
-
-    def __repr__(self) -> str:
-        return "…"
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        return []
-
-
-class KeysSecret(_Object, frozen=True, kw_only=True):
-    """A Secret of type `KEYS_TYPE`. To be let go as soon as its hashes are taken: it holds the keys themselves."""
-
-    metadata: Metadata
-    data: _KeysData = _KeysData()
-
-    def __repr__(self) -> str:
-        return f"KeysSecret({self.metadata.key})"
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        return [("key", self.metadata.key)]
-
-    def hashes(self) -> KeyHashes:
-        """Raises BadKeys."""
-        found = []
-        for name, key in (("primaryKey", self.data.primary_key), ("secondaryKey", self.data.secondary_key)):
-            if key is None:
-                self._complain(f"has no {name}")
-            text = key.decode("latin-1")
-            if not is_key(text):
-                self._complain(f"has a {name} of {len(key)} bytes, but it must be {KEY_RULE}, before base64")
-            found.append(text)
-        return hashed(*found)
-
-    def _complain(self, what: str) -> NoReturn:
-        raise BadKeys(f"Secret {self.metadata.name} in namespace {self.metadata.namespace} {what}")
-
-
 class EndpointObject(_Object, frozen=True, kw_only=True):
     """An InferenceEndpoint. What it declares router.core.declare reads, which has words for every problem."""
 
-    metadata: Metadata
+    metadata: EndpointMetadata
     spec: Any = None
     status: Any = None

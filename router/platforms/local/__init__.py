@@ -17,8 +17,10 @@ from msgspec.structs import replace
 
 from router.core.model import Deployment, Instance, Snapshot
 from router.platforms import UP_TO_DATE, PlatformError, Standing
+from router.platforms.file_administration import FileAdministration
 from router.platforms.local.leader import leadership
-from router.platforms.local.state import ScaleWish, StateDirectory, Version
+from router.platforms.local.state import ScaleWish, StateDirectory
+from router.platforms.private_files import Version
 
 POLL_S = 0.05
 
@@ -30,8 +32,10 @@ class LocalPlatform:
 
     def __init__(self, state_dir: Path) -> None:
         self._state = StateDirectory(state_dir)
+        self.administration = FileAdministration(self._state.path, self._published, self._followed)
         self._told: Snapshot | None = None
         """The newest that any watch gave."""
+        self._watches = 0
 
     async def __aenter__(self) -> Self:
         return self
@@ -47,16 +51,20 @@ class LocalPlatform:
         told: Snapshot | None = None
         if self._state.snapshot_version() is None:
             log.warning("no supervisor in %s yet, start one with `scoregate up FILE`", self._state.path)
-        while True:
-            version = self._state.snapshot_version()
-            if version is not None and version != seen:
-                seen = version
-                known = self._read() or known
-            snapshot = known and replace(known, instances=self._instances())
-            if snapshot is not None and snapshot != told:
-                told = self._told = snapshot
-                yield snapshot
-            await asyncio.sleep(POLL_S)
+        self._watches += 1
+        try:
+            while True:
+                version = self._state.snapshot_version()
+                if version is not None and version != seen:
+                    seen = version
+                    known = self._read() or known
+                snapshot = known and replace(known, instances=self._instances())
+                if snapshot is not None and snapshot != told:
+                    told = self._told = snapshot
+                    yield snapshot
+                await asyncio.sleep(POLL_S)
+        finally:
+            self._watches -= 1
 
     async def scale(self, endpoint: str, deployment: str, replicas: int, leave_first: Sequence[str] = ()) -> None:
         if replicas < 0:
@@ -95,13 +103,22 @@ class LocalPlatform:
         router = self._state.living_router()
         if router is None:
             return ()
-        return (Instance(id=f"{router.place.pid}-{router.written_ns}", admin=router.place.admin),)
+        place = router.place
+        return (Instance(id=f"{place.pid}-{router.written_ns}", admin=place.admin, peer=place.peer),)
 
-    def _deployment(self, endpoint: str, name: str) -> Deployment:
+    def _published(self) -> Snapshot:
+        """By the supervisor, just now."""
         snapshot = self._state.read_snapshot()
         if snapshot is None:
             raise PlatformError(f"no supervisor in {self._state.path}: start one with `scoregate up FILE`")
-        known = _deployments(snapshot)
+        return snapshot
+
+    def _followed(self) -> Snapshot:
+        """What whoever watches here was told last, while anybody does."""
+        return self._told if self._told is not None and self._watches else self._published()
+
+    def _deployment(self, endpoint: str, name: str) -> Deployment:
+        known = _deployments(self._published())
         key = f"{endpoint}/{name}"
         if key not in known:
             raise PlatformError(f"there is no deployment {key}; known: {', '.join(known) or 'none'}")

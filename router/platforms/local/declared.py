@@ -1,28 +1,31 @@
 """What does the user want on this machine right now?
 
-I/O: reads the endpoints file, the keys and the scale wishes, each again only when it changed.
+I/O: reads the endpoints file, the keys, the scale wishes and what is set by hand, each again only when it changed.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
 
-from router.core.model import Addresses, Deployment, Endpoint, Process
+from router.core.model import Addresses, Deployment, Endpoint, Hold, Process
 from router.platforms import PlatformError
+from router.platforms.by_hand import ByHandFile, standing, with_weights
 from router.platforms.endpoints_file import WatchedFile, load_endpoints
 from router.platforms.keys import KeyStore
-from router.platforms.local.state import ScaleWish, StateDirectory, Version, version
+from router.platforms.local.state import ScaleWish, StateDirectory
+from router.platforms.private_files import Version, version
 
 log = logging.getLogger("scoregate.supervisor")
 
 
 class Declared:
-    """`endpoints`, with the hashes of their keys; by deployment key `wished`, the number of replicas, and
-    `leave_first`, uids of those that should leave first when it falls.
+    """`endpoints`, with the hashes of their keys and the traffic set by hand; by deployment key `wished`, the number of
+    replicas, `leave_first`, uids of those that should leave first when it falls, and `holds`; `drained`, uids of those
+    that take nothing new.
 
     Raises PlatformError for a file that can't be used, but only at first: a later one is refused with a
     line in the log, and the last good one stays.
@@ -33,10 +36,13 @@ class Declared:
         self._watched = WatchedFile(file)
         self._state = state
         self._keys = KeyStore(state.path)
+        self._by_hand = ByHandFile(state.path)
         self._read = _load(file)
         self.endpoints: tuple[Endpoint, ...] = ()
         self.wished: dict[str, int] = {}
         self.leave_first: dict[str, tuple[str, ...]] = {}
+        self.holds: dict[str, Hold] = {}
+        self.drained: frozenset[str] = frozenset()
         self._versions: list[Version | None] = []
         self.look()
 
@@ -49,10 +55,23 @@ class Declared:
             except PlatformError as error:
                 log.error("%s\nrefused: the last good one stays in force", error)
         versions = [version(path) for path in self._beside()]
-        if file_changed or versions != self._versions:
+        if self._by_hand.look() or file_changed or versions != self._versions:
             self._versions = versions
-            self.endpoints = tuple(self._with_keys(endpoint) for endpoint in self._read)
-            self._take_in_wishes([d for endpoint in self._read for d in endpoint.deployments])
+            hand, deployments = self._by_hand.present, [d for endpoint in self._read for d in endpoint.deployments]
+            self.endpoints = tuple(with_weights(self._with_keys(endpoint), hand) for endpoint in self._read)
+            self._take_in_wishes(deployments)
+            scaled = {deployment.key for deployment in deployments if deployment.scale is not None}
+            self.holds = {key: hold for key, hold in hand.holds.items() if key in scaled}
+            self.drained = frozenset(hand.drained)
+
+    def tidy(self, living: Collection[str], now_s: float) -> None:
+        """Take away what was set by hand and stands no more. `living`: uids of all replicas; `now_s`: since the
+        epoch."""
+
+        def is_gone(replica: str) -> bool:
+            return "@" not in replica and replica not in living  # with an address it is none of this machine's own
+
+        self._by_hand.tidy(lambda hand: standing(hand, self._read, is_gone, now_s))
 
     def _beside(self) -> Iterator[Path]:
         """The files that count beside the endpoints file, whether they exist or not."""

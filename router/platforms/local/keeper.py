@@ -23,17 +23,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import httpx
 from msgspec import Struct
 
-from router.core.model import Deployment, Process, Replica
-from router.core.probing import ProbeRecord
+from router.core.model import Deployment, Probe, Process, Replica, Route
+from router.core.probing import Answer, ProbeRecord
 from router.platforms.local.plan import backoff_s, worth_a_word
 from router.platforms.local.ports import Ports
 from router.platforms.local.race import first
 from router.platforms.local.replica import ReplicaProcess
 from router.platforms.local.state import StateDirectory
-from router.platforms.probe import ask
+from router.platforms.probe import Prober
 
 Phase = Literal["waiting", "starting", "ready", "unwell", "leaving"]
 
@@ -57,7 +56,7 @@ class Machine:
     """Of the endpoints file; commands run there."""
     state: StateDirectory
     ports: Ports
-    client: httpx.AsyncClient
+    prober: Prober
     turns: asyncio.Semaphore
     changed: Callable[[], None]
     """Called after each change that the snapshot or the terminal shows."""
@@ -251,7 +250,7 @@ class Keeper:
 
     async def _is_ready(self, replica: ReplicaProcess, record: ProbeRecord) -> bool:
         route, probe = self.deployment.readiness_route, self.deployment.readiness_probe
-        return record.note(await ask(self._machine.client, self._machine.ports.host, replica.port, route, probe))
+        return record.note(await self._ask(replica, route, probe))
 
     async def _follow_liveness(self, replica: ReplicaProcess) -> str:
         """The probe starts once the replica has been ready: until then `_probe`'s patience is what counts."""
@@ -259,9 +258,12 @@ class Keeper:
         record = ProbeRecord(probe, well=True)
         while True:
             await asyncio.sleep(probe.period)
-            answer = await ask(self._machine.client, self._machine.ports.host, replica.port, route, probe)
-            if not record.note(answer):
+            if not record.note(await self._ask(replica, route, probe)):
                 return f"failed its liveness probe at {route.path}"
+
+    async def _ask(self, replica: ReplicaProcess, route: Route, probe: Probe) -> Answer:
+        host, tls = self._machine.ports.host, self.deployment.tls
+        return await self._machine.prober.ask(host, replica.port, route, probe, tls)
 
     async def _pause(self, fault: str) -> None:
         self._restarts += 1
@@ -296,4 +298,5 @@ def _template(deployment: Deployment) -> tuple[object, ...]:
         deployment.readiness_route,
         deployment.readiness_probe,
         deployment.liveness_probe,
+        deployment.tls,
     )

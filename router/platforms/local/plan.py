@@ -24,6 +24,7 @@ class Seat(Struct, frozen=True):
 
     id: int
     ready: bool
+    """It answers, and takes requests."""
     outdated: bool
     """Runs a command, environment or route that the endpoints file no longer says."""
 

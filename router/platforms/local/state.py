@@ -6,9 +6,10 @@ I/O: files below one directory, readable by their owner only.
     autoscaler.lock                    held by the one autoscaler that may scale
     snapshot.json                      all endpoints and replicas: the supervisor writes, routers follow
     scale/<endpoint>.<deployment>.json a wished number of replicas
+    by-hand.json                       what an administrator set: see by_hand.py
     drained/<uid>                      the router's word that a leaving replica has no request any more
     router.json                        where the router listens
-    keys/                              see keys.py
+    keys/, vault/                      see keys.py, vault.py
     decisions/                         what the autoscaler decided, and why: the autoscaler's own
     logs/                              what replicas and the router print
 
@@ -20,7 +21,6 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,13 +30,11 @@ import msgspec
 
 from router.core.model import Snapshot
 from router.platforms import PlatformError
+from router.platforms.private_files import Version, make_private_folder, version, write_whole
 
 T = TypeVar("T")
 LOGS_KEPT = 20
 """Log files kept per deployment, those of living replicas not counted."""
-
-Version = tuple[int, int, int]
-"""mtime_ns, size, inode: differs whenever a file was replaced."""
 
 
 class ScaleWish(msgspec.Struct, frozen=True, rename="camel"):
@@ -51,11 +49,12 @@ class ScaleWish(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class RouterPlace(msgspec.Struct, frozen=True):
-    """Where the router of this directory listens: two URLs and its process id."""
+    """Where the router of this directory listens: its URLs, and its process id."""
 
     admin: str
     public: str
     pid: int
+    peer: str = ""
 
 
 class LivingRouter(NamedTuple):
@@ -85,7 +84,7 @@ class StateDirectory:
         return _read(self._snapshot, Snapshot)
 
     def write_snapshot(self, snapshot: Snapshot) -> None:
-        _write(self._snapshot, msgspec.json.encode(snapshot))
+        write_whole(self._snapshot, msgspec.json.encode(snapshot))
 
     def remove_snapshot(self) -> None:
         self._snapshot.unlink(missing_ok=True)
@@ -97,7 +96,7 @@ class StateDirectory:
         return _read(self.wish_file(endpoint, deployment), ScaleWish)
 
     def write_wish(self, endpoint: str, deployment: str, wish: ScaleWish) -> None:
-        _write(self.wish_file(endpoint, deployment), msgspec.json.encode(wish))
+        write_whole(self.wish_file(endpoint, deployment), msgspec.json.encode(wish))
 
     def remove_wish(self, endpoint: str, deployment: str) -> None:
         self.wish_file(endpoint, deployment).unlink(missing_ok=True)
@@ -106,7 +105,7 @@ class StateDirectory:
         return _read(self._router, RouterPlace)
 
     def write_router(self, place: RouterPlace) -> None:
-        _write(self._router, msgspec.json.encode(place))
+        write_whole(self._router, msgspec.json.encode(place))
 
     def remove_router(self) -> None:
         self._router.unlink(missing_ok=True)
@@ -132,7 +131,7 @@ class StateDirectory:
         return (self._drained / uid).exists()
 
     def note_drained(self, uid: str) -> None:
-        _write(self._drained / uid, b"")
+        write_whole(self._drained / uid, b"")
 
     def forget_every_drained(self) -> None:
         for word in self._drained.glob("*"):
@@ -142,11 +141,11 @@ class StateDirectory:
         (self._drained / uid).unlink(missing_ok=True)
 
     def log_of(self, endpoint: str, deployment: str, uid: str) -> Path:
-        _create(self.logs)
+        make_private_folder(self.logs)
         return self.logs / f"{endpoint}.{deployment}.{uid}.log"
 
     def log_of_router(self) -> Path:
-        _create(self.logs)
+        make_private_folder(self.logs)
         return self.logs / "router.log"
 
     def drop_old_logs(self, endpoint: str, deployment: str, living: set[Path]) -> None:
@@ -158,7 +157,7 @@ class StateDirectory:
 
     def autoscaler_lock(self) -> Path:
         """The file; it need not exist, its folder does."""
-        _create(self.path)
+        make_private_folder(self.path)
         return self._autoscaler_lock
 
     @contextmanager
@@ -167,7 +166,7 @@ class StateDirectory:
 
         The lock dies with its holder, however that ends.
         """
-        _create(self.path)
+        make_private_folder(self.path)
         path = self.path / "supervisor.lock"
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -188,15 +187,6 @@ class StateDirectory:
             yield
 
 
-def version(path: Path) -> Version | None:
-    """None when the file isn't there."""
-    try:
-        stat = path.stat()
-    except FileNotFoundError:
-        return None
-    return stat.st_mtime_ns, stat.st_size, stat.st_ino
-
-
 def end_of_log(log: Path, lines: int = 1) -> list[str]:
     """The last lines that say something, without terminal control characters; none when there is no log."""
     if not log.exists():
@@ -215,29 +205,3 @@ def _read(path: Path, kind: type[T]) -> T | None:
         return None
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise PlatformError(f"{path} can't be read: {error}") from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Replace the file at once. mkstemp gives mode 0600 and a name nobody else writes to. Raises PlatformError."""
-    _create(path.parent)
-    try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-            os.replace(name, path)
-        except BaseException:
-            os.unlink(name)
-            raise
-    except OSError as error:
-        raise PlatformError(f"{path} can't be written: {error.strerror}") from error
-
-
-def _create(folder: Path) -> None:
-    if folder.is_dir():
-        return
-    _create(folder.parent)
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise PlatformError(f"{folder} can't be made: {error.strerror}. Choose another --state-dir.") from error

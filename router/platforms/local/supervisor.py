@@ -12,19 +12,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from router.core.model import Deployment, Endpoint, Snapshot, Trouble
+from msgspec.structs import replace
+
+from router.core.model import Deployment, Endpoint, Replica, Snapshot, Trouble
 from router.platforms.local.declared import Declared, process_of
 from router.platforms.local.keeper import Keeper, Machine, ReplicaStatus
 from router.platforms.local.plan import Seat, plan
 from router.platforms.local.ports import Ports
 from router.platforms.local.state import StateDirectory
-from router.platforms.probe import probing_client
+from router.platforms.probe import Prober
 
 LOOK_PERIOD_S = 0.1
 DRAIN_TIMEOUT_S = 30.0
@@ -52,6 +55,8 @@ class Supervisor:
         self._host = host
         self._drain_timeout_s = drain_timeout_s
         self._keepers: list[Keeper] = []
+        self._drained: frozenset[str] = frozenset()
+        """uids of those that leave by hand, and stay."""
         self._wake = asyncio.Event()
         self._published: Snapshot | None = None
         self._open = AsyncExitStack()
@@ -61,12 +66,12 @@ class Supervisor:
             opening.enter_context(self.state.lock())
             self.state.forget_every_drained()
             self._declared = Declared(self._file, self.state)
-            client = await opening.enter_async_context(probing_client())
+            prober = await opening.enter_async_context(Prober())
             self._machine = Machine(
                 folder=self._file.parent,
                 state=self.state,
                 ports=Ports(self._host),
-                client=client,
+                prober=prober,
                 turns=asyncio.Semaphore(STARTS_AT_ONE_TIME),
                 changed=self._wake.set,
             )
@@ -121,28 +126,48 @@ class Supervisor:
 
     def _reconcile(self) -> None:
         self._bury()
+        self._follow_drains()
         declared = {d.key: d for endpoint in self._declared.endpoints for d in endpoint.deployments}
         for keeper in self._keepers:
             if keeper.deployment.key not in declared:
-                keeper.leave(self._drain_within_s(keeper.deployment))
+                self._let_go(keeper)
         for deployment in declared.values():
             self._carry_out(deployment)
         self._publish()
+        now_s = time.time()  # noqa: TID251 - what is held is held by the calendar
+        self._declared.tidy({keeper.uid for keeper in self._keepers}, now_s)
+
+    def _follow_drains(self) -> None:
+        """A router says of each that is drained by hand that it has nothing in flight: no word for its end, once it is
+        back."""
+        before, self._drained = self._drained, self._declared.drained
+        for keeper in self._keepers:
+            if keeper.uid in before - self._drained and keeper.phase != "leaving":
+                self.state.forget_drained(keeper.uid)
+
+    def _let_go(self, keeper: Keeper) -> None:
+        if keeper.phase != "leaving" and keeper.uid and keeper.uid not in self._drained:
+            self.state.forget_drained(keeper.uid)  # it can't be of now: no router knows yet
+        keeper.leave(self._drain_within_s(keeper.deployment))
 
     def _carry_out(self, deployment: Deployment) -> None:
         seats = [
-            Seat(number, ready=keeper.phase == "ready", outdated=not keeper.runs(deployment))
+            Seat(number, ready=self._serves(keeper), outdated=not keeper.runs(deployment))
             for number, keeper in enumerate(self._keepers)
             if keeper.deployment.key == deployment.key and keeper.phase != "leaving"
         ]
         numbers = {keeper.uid: number for number, keeper in enumerate(self._keepers)}
-        named = [numbers[uid] for uid in self._declared.leave_first.get(deployment.key, ()) if uid in numbers]
+        leave_first = (*self._drained, *self._declared.leave_first.get(deployment.key, ()))
+        named = [numbers[uid] for uid in dict.fromkeys(leave_first) if uid in numbers]
         steps = plan(self._declared.wished[deployment.key], seats, named)
         for number in steps.leave:
-            keeper = self._keepers[number]
-            keeper.leave(self._drain_within_s(keeper.deployment))
+            self._let_go(self._keepers[number])
         for _ in range(steps.start):
             self._keepers.append(Keeper(deployment, process_of(deployment), self._machine))
+
+    def _serves(self, keeper: Keeper) -> bool:
+        """One that is drained by hand has its place, but whoever takes requests is worth more."""
+        return keeper.phase == "ready" and keeper.uid not in self._drained
 
     def _drain_within_s(self, deployment: Deployment) -> float:
         """No request that the replica holds can take longer, so this only ends what a router forgot."""
@@ -163,13 +188,18 @@ class Supervisor:
             if any(reasons) and not any(keeper.phase == "ready" for keeper in keepers):
                 yield Trouble(deployment=deployment.key, kind="start", reason=next(filter(None, reasons)))
 
+    def _replicas(self) -> Iterator[Replica]:
+        for keeper in self._keepers:
+            if (replica := keeper.in_snapshot()) is not None:
+                yield replace(replica, leaving=True) if replica.uid in self._drained else replica
+
     def _publish(self) -> None:
-        replicas = (keeper.in_snapshot() for keeper in self._keepers)
         snapshot = Snapshot(
             endpoints=self._declared.endpoints,
-            replicas=tuple(replica for replica in replicas if replica is not None),
+            replicas=tuple(self._replicas()),
             wished=self._declared.wished,
             troubles=tuple(self._troubles()),
+            holds=self._declared.holds,
         )
         if snapshot != self._published:
             self.state.write_snapshot(snapshot)

@@ -16,7 +16,15 @@ EVERYTHING: dict[str, Any] = {
     "kind": "InferenceEndpoint",
     "metadata": {"name": "iris"},
     "spec": {
-        "auth": {"mode": "key", "keysSecret": "iris-keys", "createKeys": True},
+        "auth": {
+            "mode": "key",
+            "alsoAccepts": ["jwt"],
+            "keysSecret": "iris-keys",
+            "createKeys": True,
+            "token": {"refreshAfter": 60, "validPastRefresh": 60},
+            "jwt": {"issuer": "https://issuer.example", "audiences": ["iris"], "algorithms": ["ES256"]},
+        },
+        "cors": {"allowOrigins": ["https://app.example"], "maxAge": 60},
         "traffic": {"blue": 100},
         "maxPayloadBytes": 1,
         "forwardAuthorization": True,
@@ -33,6 +41,7 @@ EVERYTHING: dict[str, Any] = {
                 "livenessProbe": {"period": 0.5},
                 "readinessProbe": {"period": 0.5},
                 "idempotent": True,
+                "tls": {"serverName": "iris.example"},
                 "trafficPercentile": 1,
                 "isDefault": True,
             }
@@ -64,7 +73,24 @@ EDGES: tuple[Any, ...] = (
         "a" * 254,
     ),
     *("/", "/a b", "/~!", "a/", "/é", "/a\n", "5"),
-    *("key", "none", "jwt", "Deployment", "StatefulSet", "DaemonSet", "targetUtilization", "default"),
+    *(
+        "key",
+        "none",
+        "jwt",
+        "RS256",
+        "HS256",
+        "https://issuer.example/v2",
+        "http://issuer.example",
+        "http://localhost:80",
+    ),
+    *(
+        "https://",
+        "*",
+        "null",
+        "https://app.example/",
+        "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
+    ),
+    *("Deployment", "StatefulSet", "DaemonSet", "targetUtilization", "default"),
     *(True, False, [], {}, [1], ["iris"]),
 )
 

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from router.platforms.kubernetes.objects import Autoscaler, EndpointObject, KeysSecret, Pod, Workload
+from router.platforms.kubernetes.keys_secret import KeysSecret
+from router.platforms.kubernetes.objects import Autoscaler, EndpointObject, Pod, Workload
 
 T = TypeVar("T")
 
@@ -136,7 +137,16 @@ def an_autoscaler(name: str, workload: str, namespace: str = "models", kind: str
     return decoded(Autoscaler, {"metadata": metadata(name, namespace), "spec": {"scaleTargetRef": scaled}})
 
 
-def a_secret(name: str, primary: str | None = PRIMARY, secondary: str | None = SECONDARY, **meta: Any) -> KeysSecret:
+def a_secret(
+    name: str,
+    primary: str | None = PRIMARY,
+    secondary: str | None = SECONDARY,
+    *,
+    more: dict[str, bytes] | None = None,
+    **meta: Any,
+) -> KeysSecret:
+    """`more`: its other entries."""
     keys = {"primaryKey": primary, "secondaryKey": secondary}
-    data = {field: base64.b64encode(key.encode()).decode() for field, key in keys.items() if key is not None}
+    given = {field: key.encode() for field, key in keys.items() if key is not None} | (more or {})
+    data = {field: base64.b64encode(content).decode() for field, content in given.items()}
     return decoded(KeysSecret, {"metadata": metadata(name, **meta), "type": "scoregate.io/keys", "data": data})

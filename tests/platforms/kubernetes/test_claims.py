@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from router.core.model import Pods, ScaleSettings
+import pytest
+
+from router.core.model import Hold, Pods, ScaleSettings
 from router.platforms.kubernetes.objects import EndpointObject
 from router.platforms.kubernetes.picture.claims import Claim, Claims, kept
 from tests.platforms.kubernetes.nouns import a_deployment, a_resource
@@ -104,3 +106,27 @@ def test_what_is_equal_stays_the_same_object() -> None:
     assert mixed == other.endpoint
     assert mixed.deployments[2] is one.endpoint.deployments[0]
     assert mixed.deployments[0] is one.endpoint.deployments[1]
+
+
+def test_numbers_set_by_hand_are_read_from_annotations() -> None:
+    claims = Claims()
+    notes = {"scoregate.io/hold.blue": '{"replicas":3,"untilS":1790000000.5}', "scoregate.io/holder": "?", "a": "b"}
+    claim = put(claims, a_resource("iris", annotations=notes))
+    assert (claim.holds, claim.bad_holds) == ({"blue": Hold(replicas=3, until_s=1790000000.5)}, ())
+    after = put(claims, a_resource("iris", resourceVersion="9"))
+    assert (after.holds, after.endpoint) == ({}, claim.endpoint)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "3", "{", '{"replicas":"3","untilS":1}', '{"replicas":-1,"untilS":1}', "{}"),
+        *('{"replicas":1,"untilS":253402300800}', '{"replicas":1,"untilS":1e300}', '{"replicas":1,"untilS":-1}'),
+    ],
+)
+def test_one_that_says_nothing_usable_is_told_and_holds_up_no_other(text: str) -> None:
+    notes = {"scoregate.io/hold.blue": text, "scoregate.io/hold.green": '{"replicas":0,"untilS":1}'}
+    claim = put(Claims(), a_resource("iris", annotations=notes))
+    assert claim.holds == {"green": Hold(replicas=0, until_s=1)}
+    (why,) = claim.bad_holds
+    assert why.startswith("annotation scoregate.io/hold.blue of InferenceEndpoint models/iris is passed over, for it")

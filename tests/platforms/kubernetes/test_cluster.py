@@ -319,20 +319,20 @@ def test_a_resource_of_that_name_counts_also_while_it_is_not_served(told: Told) 
     told.v1("iris-v1")
     told.resource("iris", "models", WRONG)
     assert told.endpoints == {}
-    assert told.cluster.not_adopted() == []
+    assert told.cluster.left_out() == []
 
 
 def test_who_wants_no_adoption_gets_none() -> None:
     told = Told(adopt_v1=False)
     told.v1("iris-v1")
-    assert (told.endpoints, told.cluster.not_adopted()) == ({}, [])
+    assert (told.endpoints, told.cluster.left_out()) == ({}, [])
 
 
 def test_what_is_not_adopted_is_said(told: Told) -> None:
     told.v1("iris.v1")
     told.v1("good", "rose", age=2)
     told.v1("good", "rose", "azureml-other", age=1)
-    reasons = told.cluster.not_adopted()
+    reasons = told.cluster.left_out()
     assert len(reasons) == 2
     assert reasons[0].startswith("Deployment azureml-ws/iris.v1 is not adopted as 'iris': ")
     assert reasons[1] == "Deployment azureml-ws/good is not adopted: another namespace has an older rose"
@@ -361,9 +361,12 @@ def test_routers_are_those_that_are_ready_and_a_restart_makes_another(told: Told
         told.cluster.router("gate/router", a_pod("router", "gate", **state))
         return told.cluster.snapshot().instances
 
-    assert seen(containers=(running(),)) == (Instance(id="uid-router/0", admin="http://10.0.0.1:9001"),)
+    assert seen(containers=(running(),)) == (
+        Instance(id="uid-router/0", admin="http://10.0.0.1:9001", peer="https://10.0.0.1:9002"),
+    )
     assert seen(containers=(running(), running(restarts=2)))[0].id == "uid-router/2"
     assert seen(ip="fd00::7")[0].admin == "http://[fd00::7]:9001"
+    assert seen(ip="fd00::7")[0].peer == "https://[fd00::7]:9002"
     for state in ({"ready": False}, {"leaving": True}, {"ip": ""}, {"phase": "Failed"}):
         assert seen() != ()
         assert seen(**state) == ()

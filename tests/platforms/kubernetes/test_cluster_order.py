@@ -74,7 +74,7 @@ def _events() -> Iterator[st.SearchStrategy[Event]]:
 def picture(cluster: Cluster) -> tuple[Any, ...]:
     accounts = sorted(cluster.accounts(), key=lambda account: (account.namespace, account.name))
     pods = [cluster.pods_of(deployment.key) for each in cluster.snapshot().endpoints for deployment in each.deployments]
-    return (cluster.snapshot(), accounts, cluster.keys_wanted(), cluster.not_adopted(), pods)
+    return (cluster.snapshot(), accounts, cluster.keys_wanted(), cluster.left_out(), pods)
 
 
 def followed(events: list[Event]) -> Cluster:

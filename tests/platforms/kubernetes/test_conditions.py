@@ -7,6 +7,7 @@ from typing import Any, get_args
 import pytest
 from msgspec.structs import replace
 
+from router.core.model import Hold
 from router.platforms.kubernetes.cluster import Account
 from router.platforms.kubernetes.leading.conditions import (
     MOST_CHARACTERS,
@@ -78,7 +79,13 @@ def test_missing_workloads_are_listed() -> None:
 @pytest.mark.parametrize(
     ("changes", "fault", "status", "reason", "says"),
     [
-        ({"keys": "unused", "secret": ""}, None, "True", "KeysNotUsed", "spec.auth.mode is none"),
+        (
+            {"keys": "unused", "secret": ""},
+            None,
+            "True",
+            "KeysNotUsed",
+            "neither spec.auth.mode nor alsoAccepts is key",
+        ),
         ({"keys": "ready"}, None, "True", "KeysFound", "Secret iris-keys in namespace models holds"),
         ({"keys": "bad", "keys_problem": "Secret x is bad"}, None, "False", "SecretInvalid", "keys before it still"),
         ({"keys": "missing"}, None, "False", "CreatingSecret", "is being made"),
@@ -135,6 +142,32 @@ def test_a_fixed_number_is_no_fault() -> None:
     scaling = told(replace(whole, endpoint=fixed))["ScalingActive"]
     assert short(scaling) == ("False", "FixedNumber")
     assert not is_bad(scaling)
+
+
+def test_a_number_set_by_hand_is_told_while_it_counts() -> None:
+    whole = account()
+    assert whole.endpoint is not None
+    until_s = NOON.timestamp() + 60
+    held = replace(whole, holds={"blue": Hold(replicas=2, until_s=until_s), "gone": Hold(replicas=9, until_s=until_s)})
+    scaling = told(held)["ScalingActive"]
+    assert short(scaling) == ("False", "SetByHand")
+    assert scaling.message == "blue has 2 replicas by hand until 2026-07-01T12:01:00Z; then the load decides again."
+    assert not is_bad(scaling)
+    over = replace(whole, holds={"blue": Hold(replicas=2, until_s=NOON.timestamp())})
+    assert told(over)["ScalingActive"] == told(whole)["ScalingActive"]
+
+
+def test_beside_one_that_is_set_by_hand_the_load_decides_about_the_other() -> None:
+    whole = account()
+    assert whole.endpoint is not None
+    two = replace(whole.endpoint, deployments=(deployment(), deployment("green")))
+    holds = {"blue": Hold(replicas=1, until_s=NOON.timestamp() + 60)}
+    scaling = told(replace(whole, endpoint=two, holds=holds))["ScalingActive"]
+    assert short(scaling) == ("True", "Scaling")
+    assert scaling.message.split("\n") == [
+        "The load decides how many replicas green has.",
+        "blue has 1 replica by hand until 2026-07-01T12:01:00Z; then the load decides again.",
+    ]
 
 
 def test_ready_lists_the_deployments_that_take_requests_and_have_no_ready_replica() -> None:

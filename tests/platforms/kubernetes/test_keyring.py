@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from router.core.auth import hashed
 from router.core.model import AuthMode, Endpoint
 from router.platforms.kubernetes.picture.keyring import Keyring, secret_of
@@ -10,8 +12,8 @@ from tests.platforms.kubernetes.nouns import PRIMARY, SECONDARY, a_secret
 HASHES = hashed(PRIMARY, SECONDARY)
 
 
-def an_endpoint(name: str = "iris", auth_mode: AuthMode = "key", keys_secret: str | None = None) -> Endpoint:
-    return Endpoint(name=name, auth_mode=auth_mode, keys_secret=keys_secret, deployments=())
+def an_endpoint(name: str = "iris", auth_mode: AuthMode = "key", **more: Any) -> Endpoint:
+    return Endpoint(name=name, auth_mode=auth_mode, deployments=(), **more)
 
 
 def test_the_secret_has_the_name_that_was_given_or_one_after_the_endpoint() -> None:
@@ -29,6 +31,27 @@ def test_the_secret_of_the_endpoints_own_namespace_opens_it() -> None:
     assert keyring.held("others", an_endpoint()).state == "missing"
     assert keyring.held("models", an_endpoint("rose")).state == "missing"
     assert keyring.held("models", an_endpoint(auth_mode="none")).state == "unused"
+
+
+def test_an_endpoint_that_takes_keys_beside_tokens_has_some() -> None:
+    keyring = Keyring()
+    keyring.put("models/iris-keys", a_secret("iris-keys"))
+    both = an_endpoint(auth_mode="token", also_accepts=("key",))
+    assert (secret_of(both), keyring.held("models", both).state) == ("iris-keys", "ready")
+    alone = an_endpoint(auth_mode="token")
+    assert (secret_of(alone), keyring.held("models", alone).state) == ("", "unused")
+
+
+def test_a_bad_named_key_leaves_all_of_the_last_keys_in_force() -> None:
+    keyring = Keyring()
+    keyring.put("models/iris-keys", a_secret("iris-keys", more={"named.team-a": b'{"key": "0123456789abcdef"}'}))
+    before = keyring.held("models", an_endpoint()).hashes
+    assert before is not None
+    assert [each.name for each in before.named] == ["team-a"]
+    keyring.put("models/iris-keys", a_secret("iris-keys", "another-key-of-the-tests", more={"named.team-a": b"?"}))
+    held = keyring.held("models", an_endpoint())
+    assert (held.state, held.hashes) == ("bad", before)
+    assert "named.team-a" in held.problem
 
 
 def test_a_rotated_key_opens_at_once() -> None:

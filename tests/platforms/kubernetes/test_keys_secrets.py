@@ -15,6 +15,7 @@ import pytest
 from router.platforms import PlatformError
 from router.platforms.kubernetes.api import Api, ApiError
 from router.platforms.kubernetes.cluster import KeysWanted, Owner
+from router.platforms.kubernetes.keys_secret import KeysSecret
 from router.platforms.kubernetes.leading.keys_secrets import (
     AT_ONCE,
     LONGEST_PAUSE_S,
@@ -22,8 +23,8 @@ from router.platforms.kubernetes.leading.keys_secrets import (
     SecretTaken,
     create_keys,
 )
-from router.platforms.kubernetes.objects import KeysSecret
 from tests.kubernetes.fake import FakeApiServer
+from tests.platforms.kubernetes.nouns import decoded
 from tests.platforms.kubernetes.reported import Answers, Call, StubApi, as_written, refused
 from tests.virtual_time import now, on_virtual_time
 
@@ -81,7 +82,7 @@ async def test_a_secret_has_two_different_keys_its_labels_and_its_owner() -> Non
     }
     keys = [*first["data"].values(), *second["data"].values()]
     assert len({base64.b64decode(key) for key in keys}) == 4
-    msgspec.convert(first, KeysSecret, strict=False).hashes()  # is what a router takes
+    decoded(KeysSecret, first).hashes()  # is what a router takes
 
 
 @on_virtual_time

@@ -217,6 +217,25 @@ def test_one_that_leaves_is_nobodys_trouble_and_is_not_asked_to_leave_again() ->
     assert membership.pods_of(KEY) == []
 
 
+def test_one_that_is_drained_takes_nothing_new_and_stays_a_pod_of_its_deployment() -> None:
+    note = {"scoregate.io/drained": "true"}
+    membership = told("one", annotations=note)
+    (replica,) = replicas(membership)
+    assert (replica.ready, replica.leaving) == (True, True)
+    assert [member.name for member in membership.pods_of(KEY)] == ["one"]
+    membership.pod("models/one", a_pod("one"))
+    assert [each.leaving for each in replicas(membership)] == [False]
+
+
+def test_a_pod_is_found_by_any_of_its_replicas() -> None:
+    membership = told("one", "two")
+    for uid in ("uid-two", "uid-two@rose/blue"):
+        found = membership.find(uid)
+        assert found is not None
+        assert (found.namespace, found.name) == ("models", "two")
+    assert membership.find("two") is membership.find("") is None
+
+
 def test_the_oldest_speaks_for_all() -> None:
     membership = choosing()
     for name, age in (("late", 9), ("early", 1), ("between", 5)):

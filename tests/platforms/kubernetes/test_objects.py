@@ -1,21 +1,16 @@
-"""objects.py: what the API server really sends is read, and keys are shown to nobody."""
+"""objects.py: what the API server really sends is read, and no more of it than is used."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import msgspec
 import pytest
-from rich.pretty import pretty_repr
 
-from router.core.auth import hashed
-from router.platforms.kubernetes.objects import BadKeys, KeysSecret, Metadata, Pod, Workload, shortened
+from router.platforms.kubernetes.objects import EndpointObject, Metadata, Pod, Workload, shortened
 from tests.platforms.kubernetes.nouns import (
-    PRIMARY,
-    SECONDARY,
     a_pod,
-    a_secret,
+    a_resource,
     a_workload,
     an_autoscaler,
     decoded,
@@ -92,47 +87,6 @@ def test_the_oldest_comes_first_and_the_uid_decides_within_a_second() -> None:
     assert [pod.metadata.name for pod in sorted(pods, key=lambda pod: pod.metadata.age)] == ["a", "b", "c"]
 
 
-def test_a_secret_becomes_the_hashes_of_its_keys() -> None:
-    assert a_secret("iris-keys").hashes() == hashed(PRIMARY, SECONDARY)
-    assert a_secret("iris-keys", "p" * 16, "s" * 256).hashes() == hashed("p" * 16, "s" * 256)
-
-
-@pytest.mark.parametrize(
-    ("primary", "secondary", "says"),
-    [
-        (None, SECONDARY, "has no primaryKey"),
-        (PRIMARY, None, "has no secondaryKey"),
-        ("too-short", SECONDARY, "a primaryKey of 9 bytes, but it must be 16 to 256 printable ASCII"),
-        (PRIMARY, "x" * 257, "a secondaryKey of 257 bytes, but it must"),
-        (PRIMARY + "\n", SECONDARY, "a primaryKey of 25 bytes"),
-        ("with spaces in the key", SECONDARY, "a primaryKey of 22 bytes"),
-        (PRIMARY, "not-äscii-but-long", "a secondaryKey of 19 bytes"),
-    ],
-)
-def test_what_is_no_key_is_named_and_never_quoted(primary: str | None, secondary: str | None, says: str) -> None:
-    with pytest.raises(BadKeys, match=f"^Secret iris-keys in namespace models has .*{says[4:]}") as caught:
-        a_secret("iris-keys", primary, secondary).hashes()
-    shown = f"{caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r}"
-    assert not any(key in shown for key in (primary, secondary) if key is not None)
-
-
-def test_no_repr_shows_a_key_not_even_in_what_kubectl_applied() -> None:
-    applied = json.dumps({"data": {"primaryKey": "cHJpbWFyeS1rZXktb2YtdGhlLXRlc3Rz"}})
-    secret = a_secret("iris-keys", annotations={"kubectl.kubernetes.io/last-applied-configuration": applied})
-    assert secret.metadata.annotations == {}
-    for thing in (secret, secret.data, secret.metadata, [secret], {"a": secret.metadata}):
-        for shown in (repr(thing), str(thing), pretty_repr(thing)):
-            assert PRIMARY not in shown
-            assert "cHJpbWFyeS" not in shown
-    assert "models/iris-keys" in repr(secret)
-    assert "models/iris-keys" in pretty_repr(secret)
-
-
-def test_other_entries_of_a_secret_are_not_even_read() -> None:
-    secret = decoded(KeysSecret, {"metadata": {"name": "iris"}, "data": {"tls.key": "c2VjcmV0"}})
-    assert msgspec.to_builtins(secret)["data"] == {"primaryKey": None, "secondaryKey": None}
-
-
 def test_metadata_show_what_an_operator_asks_for() -> None:
     shown = repr(decoded(Metadata, metadata("iris", resourceVersion="7")))
     assert shown == "Metadata(models/iris, uid='uid-iris', resource_version='7')"
@@ -141,3 +95,17 @@ def test_metadata_show_what_an_operator_asks_for() -> None:
 def test_a_long_message_is_cut_and_a_short_one_left_alone() -> None:
     assert shortened("x" * 200) == "x" * 200
     assert shortened("x" * 201) == "x" * 199 + "…"
+
+
+def test_all_annotations_of_an_endpoint_are_read_and_just_ours_of_others() -> None:
+    notes = {"scoregate.io/hold.blue": "{}", "a": "b", "scoregate.io/drained": "true"}
+    assert a_resource("iris", annotations=notes).metadata.annotations == notes
+    assert a_workload("iris", annotations=notes).metadata.annotations == {"scoregate.io/drained": "true"}
+    assert repr(a_resource("iris").metadata).startswith("EndpointMetadata(models/iris, ")
+    assert decoded(EndpointObject, {"metadata": {"name": "iris"}}).metadata.annotations == {}
+
+
+@pytest.mark.parametrize(("note", "drained"), [("true", True), ("True", False), ("", False), (None, False)])
+def test_a_pod_is_drained_where_that_very_word_says_so(note: str | None, drained: bool) -> None:
+    annotations = {} if note is None else {"scoregate.io/drained": note}
+    assert a_pod("iris", annotations=annotations).is_drained is drained

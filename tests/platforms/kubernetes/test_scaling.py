@@ -12,7 +12,7 @@ from router.core.model import Pods
 from router.platforms import PlatformError
 from router.platforms.kubernetes.api import Api, ApiError
 from router.platforms.kubernetes.leading.scaling import FIRST_COST, TRIES, order_leaving, scale
-from router.platforms.kubernetes.objects import DELETION_COST, LEAVE_ORDER, LabelSelector
+from router.platforms.kubernetes.objects import DELETION_COST, DRAINED, LEAVE_ORDER, LabelSelector
 from router.platforms.kubernetes.objects import Pod as PodObject
 from router.platforms.kubernetes.picture.members import Membership
 from tests.kubernetes.fake import FakeApiServer
@@ -241,6 +241,11 @@ async def test_unready_ones_leave_before_them_in_their_order_too() -> None:
     pods = [Pod("a"), Pod("b", ready=False), Pod("c", ready=False), Pod("d")]
     costs = {"c": FIRST_COST, "b": FIRST_COST + 1, "a": FIRST_COST + 2}
     assert await ordered(pods, ["a", "c", "d"], 3) == costs
+
+
+async def test_one_that_is_drained_leaves_before_them_too() -> None:
+    pods = [Pod("a"), Pod("b", {DRAINED: "true"}), Pod("c", {DRAINED: "false"})]
+    assert await ordered(pods, ["a"], 2) == {"b": FIRST_COST, "a": FIRST_COST + 1}
 
 
 async def test_who_is_neither_is_left_to_the_cluster() -> None:

@@ -48,6 +48,7 @@ def test_all_fields_of_a_declaration_in_a_cluster_are_reached() -> None:
     assert problems_of(Declaration, EVERYTHING) == []
     assert accepts(SCHEMA, EVERYTHING)
     names = {path[-1] for path in PATHS}
+    assert {"refreshAfter", "requiredClaims", "jwksUri", "exposeHeaders", "serverName", "caBundle"} <= names
     assert {"keysSecret", "blue", "requestTimeoutMs", "scaleDownWindow", "failureThreshold", "isDefault"} <= names
     assert names.isdisjoint({"process", "addresses", "instanceCount"})
 
@@ -59,19 +60,28 @@ PARTS: dict[str, list[dict[str, Any]]] = {
     "readinessProbe": [{}, {"period": 3}],
     "scoringRoute": [{"path": "/predict"}],
     "readinessRoute": [{"path": "/ready", "port": 81}],
+    "tls": [{}, {"serverName": "iris.example"}],
 }
 
 
 @given(
     parts=st.fixed_dictionaries({}, optional={name: st.sampled_from(given) for name, given in PARTS.items()}),
-    auth=st.sampled_from([None, {}, {"mode": "none"}, {"keysSecret": "mine"}]),
+    auth=st.sampled_from(
+        [
+            *(None, {}, {"mode": "none"}, {"keysSecret": "mine"}),
+            *({"mode": "token"}, {"alsoAccepts": ["token"], "token": {"refreshAfter": 60}}),
+            {"mode": "jwt", "jwt": {"issuer": "https://issuer.example", "audiences": ["iris"]}},
+        ]
+    ),
+    cors=st.sampled_from([None, {"allowOrigins": ["*"]}, {"allowOrigins": ["*"], "maxAge": 0}]),
     more=st.sampled_from([{}, {"isDefault": True}, {"trafficPercentile": 100}, {"port": 80}]),
 )
 def test_what_the_api_server_fills_in_is_what_the_router_would(
-    parts: dict[str, Any], auth: dict[str, Any] | None, more: dict[str, Any]
+    parts: dict[str, Any], auth: dict[str, Any] | None, cors: dict[str, Any] | None, more: dict[str, Any]
 ) -> None:
     deployment = {"name": "blue", "workload": {"kind": "Deployment", "name": "iris"}, **copy.deepcopy(parts), **more}
     spec = {"deployments": [deployment], **({} if auth is None else {"auth": auth})}
+    spec |= {} if cors is None else {"cors": cors}  # type: ignore[dict-item]
     document = {**EVERYTHING, "spec": spec}
     stored = defaulted(SCHEMA, document)
     assert accepts(SCHEMA, stored)

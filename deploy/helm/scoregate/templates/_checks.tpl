@@ -1,13 +1,13 @@
 {{- /* Which values can't be together? What a single value may be is in values.schema.json. */}}
 
 {{- define "scoregate.checks" -}}
-{{- include "scoregate.notYet" . -}}
 {{- include "scoregate.nameCheck" . -}}
 {{- include "scoregate.neighbours" . -}}
+{{- include "scoregate.optionChecks" . -}}
 {{- with .Values -}}
-{{- $tls := or .sslSecret .sslCertPemFile .sslKeyPemFile .sslCname -}}
+{{- $tls := or .sslSecret .sslCertPemFile .sslKeyPemFile .sslCname .sslClientCaSecret (eq .plainHttp "redirect") -}}
 {{- if and .allowInsecureConnections $tls -}}
-{{- fail "sslSecret, sslCertPemFile, sslKeyPemFile and sslCname are for HTTPS, but allowInsecureConnections=true serves plain HTTP: leave them out" -}}
+{{- fail "sslSecret, sslCertPemFile, sslKeyPemFile, sslCname, sslClientCaSecret and plainHttp=redirect are for HTTPS, but allowInsecureConnections=true serves plain HTTP: leave them out" -}}
 {{- end -}}
 {{- if not .allowInsecureConnections -}}
 {{- if not .sslCname -}}
@@ -27,6 +27,15 @@
 {{- if .loadBalancerSourceRanges -}}
 {{- fail (printf "loadBalancerSourceRanges is given, but inferenceRouterServiceType is %s: it needs loadBalancer" .inferenceRouterServiceType) -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{- /* The last one of two counts, and others rely on those of the chart: probes, the Service, the autoscaler. */}}
+{{- define "scoregate.optionChecks" -}}
+{{- range concat .Values.extraArgs .Values.autoscaler.extraArgs -}}
+{{- if regexMatch "^--(platform|state-dir|namespaces|(admin-|peer-)?(host|port)|tls-dir|tls-port)(=|$)" . -}}
+{{- fail (printf "extraArgs has %s, but the chart sets it: leave it out" .) -}}
 {{- end -}}
 {{- end -}}
 {{- end }}

@@ -39,3 +39,8 @@ app.kubernetes.io/component: {{ .component }}
 {{- define "scoregate.tlsSecret" -}}
 {{ .Values.sslSecret | default (printf "%s-tls" (include "scoregate.name" .)) }}
 {{- end }}
+
+{{- /* The Secret with the installation's own secrets. */}}
+{{- define "scoregate.vault" -}}
+{{ include "scoregate.name" . }}-vault
+{{- end }}

@@ -33,6 +33,7 @@ env:
 - name: SCOREGATE_NAMESPACE
   valueFrom:
     fieldRef: {fieldPath: metadata.namespace}
+- {name: SCOREGATE_VAULT, value: {{ include "scoregate.vault" . }}}
 securityContext:
   allowPrivilegeEscalation: false
   readOnlyRootFilesystem: true

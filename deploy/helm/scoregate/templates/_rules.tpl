@@ -1,6 +1,6 @@
 {{- /* What may each of them do? Only what it does: deploy/kubernetes/base/rbac.yaml has the same rules. */}}
 
-{{- define "scoregate.routerRules" -}}
+{{- define "scoregate.readRules" -}}
 - apiGroups: [scoregate.io]
   resources: [inferenceendpoints]
   verbs: [list, watch]
@@ -12,8 +12,26 @@
   verbs: [list, watch]
 {{- end }}
 
+{{- define "scoregate.routerRules" -}}
+{{ include "scoregate.readRules" . }}
+{{- if .Values.administration.enabled }}
+# What administrators change. Traffic, and numbers of replicas set by hand: in the InferenceEndpoint.
+- apiGroups: [scoregate.io]
+  resources: [inferenceendpoints]
+  verbs: [get, patch]
+# A replica that is drained: through the status, for who may patch Pods may change images.
+- apiGroups: [""]
+  resources: [pods/status]
+  verbs: [patch]
+# Keys. Rights can't be limited to a type: this one is for every Secret.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [patch]
+{{- end }}
+{{- end }}
+
 {{- define "scoregate.autoscalerRules" -}}
-{{ include "scoregate.routerRules" . }}
+{{ include "scoregate.readRules" . }}
 - apiGroups: [autoscaling]
   resources: [horizontalpodautoscalers]
   verbs: [list, watch]
@@ -39,7 +57,16 @@
 {{- end }}
 {{- end }}
 
-{{- define "scoregate.homeRules" -}}
+{{- define "scoregate.routerHomeRules" -}}
+# The installation's own secrets, in this one Secret. To list and watch by this name is a right to it alone.
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: [{{ include "scoregate.vault" . }}]
+  verbs: [get, list, watch, patch]
+{{- end }}
+
+{{- define "scoregate.autoscalerHomeRules" -}}
+{{ include "scoregate.routerHomeRules" . }}
 # Which one leads. A name can't be asked of what is yet to be created.
 - apiGroups: [coordination.k8s.io]
   resources: [leases]

@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
-from router.core.model import Deployment, Endpoint, Trouble, TroubleKind
+from router.core.model import Deployment, Endpoint, Hold, Trouble, TroubleKind
 from router.platforms.kubernetes.cluster import Account
 
 MOST_CHARACTERS = 1_000
@@ -71,7 +71,7 @@ class _Finding(NamedTuple):
     message: str
 
 
-_NOT_BAD = frozenset(("FixedNumber", "NoTraffic", "NotServed", "CreatingSecret", "Starting"))
+_NOT_BAD = frozenset(("FixedNumber", "NoTraffic", "NotServed", "CreatingSecret", "Starting", "SetByHand"))
 """Of the reasons why something is not "True"."""
 
 _TROUBLES: dict[TroubleKind, tuple[str, str]] = {
@@ -92,10 +92,10 @@ def conditions_of(
     """`before`: what the object says so far. `counts` is by deployment key. `keys_fault`: how the last try to make
     its missing Secret ended, if badly."""
     told = {each.type: each for each in before}
-    moment = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    moment = _moment(now)
     conditions = []
     slept = "Ready" in told and told["Ready"].reason in ("ScaledToZero", "Starting")
-    for type_, status, reason, message in _findings(account, counts, keys_fault, slept):
+    for type_, status, reason, message in _findings(account, counts, keys_fault, slept, now.timestamp()):
         old = told.get(type_)
         conditions.append(
             Condition(
@@ -110,12 +110,16 @@ def conditions_of(
     return tuple(conditions)
 
 
+def _moment(time: datetime) -> str:
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def is_bad(condition: Condition) -> bool:
     return condition.status != "True" and condition.reason not in _NOT_BAD
 
 
 def _findings(
-    account: Account, counts: Mapping[str, Count], keys_fault: KeysFault | None, slept: bool
+    account: Account, counts: Mapping[str, Count], keys_fault: KeysFault | None, slept: bool, now_s: float
 ) -> list[_Finding]:
     """`slept`: it was scaled to zero, and no replica has been ready since."""
     endpoint = account.endpoint
@@ -126,7 +130,7 @@ def _findings(
         _accepted(account),
         _workloads_found(account),
         _keys_ready(account, endpoint, keys_fault),
-        _scaling_active(endpoint, of),
+        _scaling_active(endpoint, of, {name: hold for name, hold in account.holds.items() if hold.until_s > now_s}),
         _ready(endpoint, of, slept),
     ]
 
@@ -165,7 +169,8 @@ def _keys_ready(account: Account, endpoint: Endpoint, fault: KeysFault | None) -
     where = f"Secret {account.secret} in namespace {account.namespace}"
     match account.keys:
         case "unused":
-            return _Finding("KeysReady", "True", "KeysNotUsed", "Requests need no key: spec.auth.mode is none.")
+            message = "Requests need no key: neither spec.auth.mode nor alsoAccepts is key."
+            return _Finding("KeysReady", "True", "KeysNotUsed", message)
         case "ready":
             return _Finding("KeysReady", "True", "KeysFound", f"{where} holds the keys.")
         case "bad":
@@ -183,17 +188,27 @@ def _keys_ready(account: Account, endpoint: Endpoint, fault: KeysFault | None) -
     return _Finding("KeysReady", "False", "SecretMissing", f"{nobody} It can't be made:\n{fault.message}")
 
 
-def _scaling_active(endpoint: Endpoint, of: Mapping[str, Count]) -> _Finding:
+def _scaling_active(endpoint: Endpoint, of: Mapping[str, Count], holds: Mapping[str, Hold]) -> _Finding:
+    """`holds`: those that count now."""
     for kind, (reason, advice) in _TROUBLES.items():
         if any(each.kind == kind for count in of.values() for each in count.troubles):
             return _Finding("ScalingActive", "False", reason, "\n".join((*_troubles(of), advice)))
     scaled = [each.name for each in endpoint.deployments if each.scale is not None]
-    if scaled:
-        return _Finding(
-            "ScalingActive", "True", "Scaling", f"The load decides how many replicas {_and(scaled)} {_has(scaled)}."
-        )
+    by_load = [name for name in scaled if name not in holds]
+    by_hand = [_by_hand(name, holds[name]) for name in scaled if name in holds]
+    if by_load:
+        decides = f"The load decides how many replicas {_and(by_load)} {_has(by_load)}."
+        return _Finding("ScalingActive", "True", "Scaling", "\n".join((decides, *by_hand)))
+    if by_hand:
+        return _Finding("ScalingActive", "False", "SetByHand", "\n".join(by_hand))
     message = "No deployment has scaleSettings: each keeps the number of replicas of its workload."
     return _Finding("ScalingActive", "False", "FixedNumber", message)
+
+
+def _by_hand(name: str, hold: Hold) -> str:
+    replicas = f"{hold.replicas} replica{'' if hold.replicas == 1 else 's'}"
+    until = _moment(datetime.fromtimestamp(hold.until_s, UTC))
+    return f"{name} has {replicas} by hand until {until}; then the load decides again."
 
 
 def _troubles(of: Mapping[str, Count]) -> list[str]:

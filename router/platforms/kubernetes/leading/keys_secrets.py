@@ -20,8 +20,8 @@ from msgspec import Struct
 from router.platforms import PlatformError
 from router.platforms.kubernetes.api import Api, ApiError
 from router.platforms.kubernetes.cluster import KeysWanted
+from router.platforms.kubernetes.keys_secret import KEYS_TYPE, PRIMARY, SECONDARY
 from router.platforms.kubernetes.leading.conditions import KeysFault
-from router.platforms.kubernetes.objects import KEYS_TYPE
 
 LOOK_S = 0.5
 AT_ONCE = 10
@@ -102,7 +102,7 @@ async def create_keys(api: Api, wanted: KeysWanted) -> bool:
 
     Raises PlatformError: SecretTaken, or that of the call.
     """
-    keys = {name: base64.b64encode(secrets.token_urlsafe(32).encode()).decode() for name in _NAMES}
+    keys = {name: base64.b64encode(secrets.token_urlsafe(32).encode()).decode() for name in (PRIMARY, SECONDARY)}
     folder = f"/api/v1/namespaces/{wanted.namespace}/secrets"
     try:
         await api.write("POST", folder, _secret(wanted, keys))
@@ -125,9 +125,6 @@ def _type_of(answer: bytes) -> str:
         return msgspec.json.decode(answer, type=_Typed).type
     except (msgspec.MsgspecError, UnicodeDecodeError):  # whose text might quote the Secret
         raise PlatformError("the API server's answer is no Secret") from None
-
-
-_NAMES = ("primaryKey", "secondaryKey")
 
 
 def _secret(wanted: KeysWanted, keys: dict[str, str]) -> dict[str, object]:

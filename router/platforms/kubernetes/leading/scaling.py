@@ -18,7 +18,7 @@ from msgspec import Struct
 from router.core.model import Pods
 from router.platforms import PlatformError
 from router.platforms.kubernetes.api import MERGE_PATCH, Api, ApiError
-from router.platforms.kubernetes.objects import DELETION_COST, LEAVE_ORDER
+from router.platforms.kubernetes.objects import DELETION_COST, DRAINED, LEAVE_ORDER
 from router.platforms.kubernetes.picture.members import pod_uid
 
 TRIES = 5
@@ -109,7 +109,7 @@ async def order_leaving(
 ) -> None:
     """Before `count` of the Pods leave: say which, through pod-deletion-cost. A StatefulSet has an order of its own.
 
-    Those that are not ready go first, as they do anyway; then those named in `leave_first`, by uid. Who else goes is
+    Those that are not ready, or drained by hand, go first; then those named in `leave_first`, by uid. Who else goes is
     left to the cluster. A cost that somebody else set stays: a Pod with one below 0 counts among the first to leave,
     another one is spared. What can't be written is logged, and delays the scale-down by ORDER_WITHIN_S at most.
     Raises PlatformError for who does not lead.
@@ -151,14 +151,18 @@ async def _write(api: Api, changes: Iterable[_Change], faults: list[str], leads:
 def _changes(pods: Sequence[Leaver], leave_first: Sequence[str], count: int) -> Iterable[_Change]:
     """The order within equals is that of `pods`."""
     turns = {uid: turn for turn, uid in enumerate(leave_first)}
-    going = [pod for pod in pods if not pod.ready or _theirs(pod) < 0 or (pod.uid in turns and not _is_theirs(pod))]
-    going.sort(key=lambda pod: (pod.ready, _theirs(pod), turns.get(pod.uid, len(turns))))
+    going = [pod for pod in pods if not _serves(pod) or _theirs(pod) < 0 or (pod.uid in turns and not _is_theirs(pod))]
+    going.sort(key=lambda pod: (_serves(pod), _theirs(pod), turns.get(pod.uid, len(turns))))
     going = going[:count]
     costs = {pod.uid: FIRST_COST + turn for turn, pod in enumerate(going)}
     for pod in pods:
         cost = costs.get(pod.uid)
         if not _is_theirs(pod) and pod.annotations.get(DELETION_COST) != (None if cost is None else str(cost)):
             yield _Change(pod, cost)
+
+
+def _serves(pod: Leaver) -> bool:
+    return pod.ready and pod.annotations.get(DRAINED) != "true"
 
 
 def _is_theirs(pod: Leaver) -> bool:

@@ -60,7 +60,7 @@ class EndpointStatus(Struct, frozen=True, kw_only=True, rename="camel"):
     """The mean of its deployments' utilization, each counted as often as it has replicas; nothing where none is
     measured."""
     keys_secret: str | None = None
-    """The Secret that holds its two keys, in its namespace; nothing where it wants no keys."""
+    """The Secret that holds its keys, in its namespace; nothing where it wants no keys."""
     deployments: tuple[DeploymentStatus, ...] = ()
     """Its deployments, in the order in which they are declared."""
     conditions: tuple[Condition, ...] = ()

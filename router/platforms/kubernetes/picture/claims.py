@@ -2,7 +2,7 @@
 
 Pure. Scoring URLs know no namespaces: a name belongs to the oldest object that has it, good or not, so that every
 router agrees, also one that has just started; the others wait for it to go. What an object declared last without a
-problem stays in force while it says something wrong.
+problem stays in force while it says something wrong. Its annotations hold the numbers of replicas set by hand.
 """
 
 from __future__ import annotations
@@ -11,14 +11,18 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from router.core.declare import DeclarationError, declared_resource
-from router.core.model import Endpoint
+from router.core.model import Endpoint, Hold
 from router.core.rules import API_VERSION, KIND
-from router.platforms.kubernetes.objects import EndpointObject
+from router.platforms.kubernetes.objects import HOLD, EndpointMetadata, EndpointObject
 from router.platforms.kubernetes.picture.workloads import WorkloadId, workload_id
+
+YEAR_10000_S = 253_402_300_800
+"""Since the epoch: no calendar has what is later."""
 
 
 class Claim(Struct, frozen=True, kw_only=True):
@@ -35,6 +39,10 @@ class Claim(Struct, frozen=True, kw_only=True):
     endpoint: Endpoint | None
     """The last one that was declared without a problem."""
     problems: tuple[str, ...]
+    holds: dict[str, Hold]
+    """By the deployment's name."""
+    bad_holds: tuple[str, ...]
+    """One sentence for each annotation that says nothing usable."""
 
     @property
     def workloads(self) -> Iterator[WorkloadId]:
@@ -80,6 +88,7 @@ def _claim(key: str, seen: EndpointObject, before: Claim | None) -> Claim:
         endpoint, problems = before.endpoint, before.problems
     else:
         endpoint, problems = _declared(seen, before.endpoint if before else None)
+    holds, bad_holds = _holds(metadata)
     return Claim(
         key=key,
         namespace=metadata.namespace,
@@ -91,6 +100,8 @@ def _claim(key: str, seen: EndpointObject, before: Claim | None) -> Claim:
         status=seen.status if isinstance(seen.status, dict) else {},
         endpoint=endpoint,
         problems=problems,
+        holds=holds,
+        bad_holds=bad_holds,
     )
 
 
@@ -101,6 +112,26 @@ def _declared(seen: EndpointObject, last_good: Endpoint | None) -> tuple[Endpoin
         return declared_resource(document, seen.metadata.namespace), ()
     except DeclarationError as error:
         return last_good, error.problems
+
+
+def _holds(metadata: EndpointMetadata) -> tuple[dict[str, Hold], tuple[str, ...]]:
+    """What its annotations say, and what is wrong with them."""
+    holds: dict[str, Hold] = {}
+    bad: list[str] = []
+    for name, text in metadata.annotations.items():
+        if not name.startswith(HOLD):
+            continue
+        try:
+            hold = msgspec.json.decode(text, type=Hold)
+            if hold.replicas < 0:
+                raise msgspec.ValidationError(f"{hold.replicas} replicas are too few")
+            if not 0 <= hold.until_s < YEAR_10000_S:
+                raise msgspec.ValidationError("untilS is no time between 1970 and 9999, in seconds since 1970")
+            holds[name.removeprefix(HOLD)] = hold
+        except msgspec.MsgspecError as error:
+            rule = 'it must be JSON as {"replicas": 3, "untilS": 1790000000}'
+            bad.append(f"annotation {name} of InferenceEndpoint {metadata.key} is passed over, for {rule}: {error}")
+    return holds, tuple(bad)
 
 
 def kept(new: Endpoint, old: Endpoint | None) -> Endpoint:

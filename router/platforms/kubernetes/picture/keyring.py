@@ -11,7 +11,7 @@ from typing import Literal
 from msgspec import Struct
 
 from router.core.model import Endpoint, KeyHashes
-from router.platforms.kubernetes.objects import BadKeys, KeysSecret
+from router.platforms.kubernetes.keys_secret import BadKeys, KeysSecret
 
 KeysState = Literal["unused", "ready", "missing", "bad"]
 
@@ -31,7 +31,7 @@ _MISSING = Held(state="missing")
 
 def secret_of(endpoint: Endpoint) -> str:
     """The name of the Secret with its keys; "" where it wants none."""
-    if endpoint.auth_mode != "key":
+    if not endpoint.accepts("key"):
         return ""
     return endpoint.keys_secret or f"{endpoint.name.lower()}-keys"
 
@@ -53,6 +53,6 @@ class Keyring:
             self._held[key] = Held(state="bad", hashes=before.hashes, problem=str(error))
 
     def held(self, namespace: str, endpoint: Endpoint) -> Held:
-        if endpoint.auth_mode != "key":
+        if not endpoint.accepts("key"):
             return _UNUSED
         return self._held.get(f"{namespace}/{secret_of(endpoint)}", _MISSING)

@@ -51,6 +51,9 @@ class Member(Struct, frozen=True, kw_only=True, gc=False):
     host: str
     ready: bool
     leaving: bool
+    """Is being deleted."""
+    drained: bool
+    """Somebody took it out by hand; it stays."""
     annotations: dict[str, str]
     unplaced: str = ""
     """Why it can't be placed."""
@@ -60,7 +63,8 @@ class Member(Struct, frozen=True, kw_only=True, gc=False):
     def replica(self, key: str, port: int, *, shared: bool) -> Replica:
         """`shared`: another deployment has it under its own uid."""
         uid = f"{self.uid}@{key}" if shared else self.uid
-        return Replica(uid=uid, deployment=key, host=self.host, port=port, ready=self.ready, leaving=self.leaving)
+        leaving = self.leaving or self.drained
+        return Replica(uid=uid, deployment=key, host=self.host, port=port, ready=self.ready, leaving=leaving)
 
 
 def pod_uid(replica: str) -> str:
@@ -81,6 +85,7 @@ def member_of(pod: Pod) -> Member | None:
         host=pod.status.pod_ip,
         ready=pod.takes_requests,
         leaving=leaving,
+        drained=pod.is_drained,
         annotations=pod.metadata.annotations,
         unplaced="" if leaving else _unplaced(pod),
         failing="" if leaving else _failing(pod),
@@ -268,6 +273,11 @@ class Membership:
 
     def _is_shared(self, pod: str, deployment: str) -> bool:
         return min(self._selection.chosen_by(pod)) != deployment
+
+    def find(self, replica: str) -> Member | None:
+        """The Pod of that replica. To be asked seldom: it looks at all of them."""
+        uid = pod_uid(replica)
+        return next((member for member in self._pods.values() if member.uid == uid), None)
 
     def _tell(self, pod: str, lost: Set[str]) -> None:
         """All that choose the Pod now, and those that may have lost it."""

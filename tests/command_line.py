@@ -10,8 +10,8 @@ from click.testing import CliRunner, Result
 from router import cli
 
 
-def run(*words: object, **env: str) -> Result:
-    return CliRunner().invoke(cli.main, [str(word) for word in words], env=env)
+def run(*words: object, input_: str | None = None, **env: str) -> Result:
+    return CliRunner().invoke(cli.main, [str(word) for word in words], input=input_, env=env)
 
 
 def failed(*words: object, **env: str) -> str:

@@ -1,4 +1,4 @@
-"""cli.py: `check` tells what a file declares or what is wrong with it; `key` shows and replaces keys."""
+"""cli.py: `check` tells what a file declares or what is wrong with it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import yaml
 
 from router.core.declare import declared_endpoints
 from router.core.model import Snapshot
-from router.platforms.keys import KeyStore
 from router.platforms.local.state import StateDirectory
-from tests.commands import failed, run
+from tests.command_line import failed, run
 from tests.router_process import declare
 
 
@@ -50,7 +49,7 @@ def test_check_of_a_broken_file_tells_every_problem_and_the_file(file: Path) -> 
     for message in (failed("check", file), failed("check", file, "--json")):
         assert message.startswith(f"{file}: iris: ")
         assert "maxQueueWaitMs: -1, but it must be at least 0" in message
-        assert "spec.auth.mode: 'open', but it must be key or none" in message
+        assert "spec.auth.mode: 'open', but it must be key, token, jwt or none" in message
 
 
 @pytest.mark.parametrize("text", ["a: [", "\x00", "- 1"])
@@ -99,75 +98,3 @@ def test_check_takes_what_import_prints_as_json(tmp_path: Path) -> None:
     assert run("import", "azureml", *given, "--json", "-o", tmp_path / "out.json").exit_code == 0
     result = run("check", tmp_path / "out.json")
     assert result.stderr == f"{tmp_path / 'out.json'} is valid: 1 endpoint, 1 deployment.\n"
-
-
-@pytest.fixture
-def state_dir(tmp_path: Path) -> Path:
-    KeyStore(tmp_path / "state").ensure("iris")
-    return tmp_path / "state"
-
-
-def shown(state_dir: Path) -> dict[str, str]:
-    result = run("key", "show", "iris", "--state-dir", state_dir, "--json")
-    assert result.exit_code == 0
-    keys: dict[str, str] = json.loads(result.stdout)
-    assert set(keys) == {"primaryKey", "secondaryKey"}
-    return keys
-
-
-def test_key_show_prints_both_keys(state_dir: Path) -> None:
-    keys = shown(state_dir)
-    text = run("key", "show", "iris", "--state-dir", state_dir).stdout
-    assert text == f"primary    {keys['primaryKey']}\nsecondary  {keys['secondaryKey']}\n"
-
-
-@pytest.mark.parametrize("which", ["primary", "secondary"])
-def test_key_show_of_one_key_prints_it_alone(state_dir: Path, which: str) -> None:
-    assert run("key", "show", "iris", which, "--state-dir", state_dir).stdout == shown(state_dir)[f"{which}Key"] + "\n"
-
-
-@pytest.mark.parametrize(
-    ("which", "changed", "kept"),
-    [
-        ((), "primaryKey", "secondaryKey"),
-        (("primary",), "primaryKey", "secondaryKey"),
-        (("secondary",), "secondaryKey", "primaryKey"),
-    ],
-)
-def test_regenerate_changes_one_key_and_leaves_the_other(
-    state_dir: Path, which: tuple[str, ...], changed: str, kept: str
-) -> None:
-    before = shown(state_dir)
-    result = run("key", "regenerate", "iris", *which, "--state-dir", state_dir, "--json")
-    assert result.exit_code == 0
-    after = json.loads(result.stdout)
-    assert after == shown(state_dir)
-    assert after[kept] == before[kept]
-    assert after[changed] not in before.values()
-
-
-@pytest.mark.parametrize("env", [{}, {"SCOREGATE_KEY_VALUE": "a-key-of-my-own-choice"}])
-def test_regenerate_takes_a_given_key(state_dir: Path, env: dict[str, str]) -> None:
-    given = () if env else ("--key-value", "a-key-of-my-own-choice")
-    assert run("key", "regenerate", "iris", *given, "--state-dir", state_dir, **env).exit_code == 0
-    assert shown(state_dir)["primaryKey"] == "a-key-of-my-own-choice"
-
-
-def test_a_given_key_that_is_too_short_is_refused_and_not_quoted(state_dir: Path) -> None:
-    before = shown(state_dir)
-    message = failed("key", "regenerate", "iris", "--key-value", "tooshort", "--state-dir", state_dir)
-    assert "16 to 256" in message
-    assert "tooshort" not in message
-    assert shown(state_dir) == before
-
-
-@pytest.mark.parametrize("command", ["show", "regenerate"])
-@pytest.mark.parametrize("endpoint", ["other", "../iris"])
-def test_keys_of_an_endpoint_that_has_none_are_a_message(state_dir: Path, command: str, endpoint: str) -> None:
-    message = failed("key", command, endpoint, "--state-dir", state_dir)
-    assert endpoint in message
-    assert ("kubectl get secret other-keys" in message) == (endpoint == "other")
-
-
-def test_a_third_key_is_a_usage_error(state_dir: Path) -> None:
-    assert run("key", "regenerate", "iris", "third", "--state-dir", state_dir).exit_code == 2

@@ -1,0 +1,74 @@
+"""On which addresses does a router listen, and what serves there?
+
+I/O: sockets that listen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+
+from router.config import ConfigError
+
+_BACKLOG = 4_096
+
+
+class Listener(uvicorn.Server):
+    """uvicorn's server, with signals left to ours: it would close at SIGTERM, and end by the signal."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def until_started(self, serving: asyncio.Task[None]) -> None:
+        while not self.started:
+            if serving.done():
+                serving.result()
+            await asyncio.sleep(0.005)  # uvicorn sets a flag, and has no event to wait for
+
+
+def listener(app: Callable[..., Any], http: object, patience_s: int) -> Listener:
+    """`http`: what makes the protocol of a connection. `patience_s`: for requests in flight, once it shall end."""
+    return Listener(
+        uvicorn.Config(
+            app,
+            http=http,  # type: ignore[arg-type]  # it takes any callable that makes a protocol
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            proxy_headers=False,
+            server_header=False,
+            access_log=False,
+            log_config=None,
+            backlog=_BACKLOG,
+            timeout_graceful_shutdown=patience_s,
+        )
+    )
+
+
+@contextmanager
+def bound(host: str, port: int, option: str) -> Iterator[socket.socket]:
+    """A socket to listen on. Raises ConfigError naming the option to change."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((host, port))
+        except OSError as error:
+            changed = option if error.errno in (errno.EADDRINUSE, errno.EACCES) else option.replace("port", "host")
+            raise ConfigError(f"Can't listen on {host}:{port}: {error.strerror}. Choose another {changed}.") from None
+        yield sock
+    finally:
+        sock.close()
+
+
+def url_of(sock: socket.socket, scheme: str = "http") -> str:
+    host, port = sock.getsockname()[:2]
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

@@ -1,0 +1,169 @@
+"""How does one process of an installation know another one?
+
+I/O: the vault. All processes of an installation share a certificate authority of their own, whose key is in the vault;
+each makes itself a certificate that lives as long as the process may, and takes nobody for one of them who has none.
+Its own private key never leaves the memory of the process. Names say nothing here: who is at which address changes
+within seconds, who belongs to the installation does not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from math import inf
+
+import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from msgspec import Struct
+
+from router.platforms import PlatformError
+from router.platforms.administration import Conflict, Vault, VaultName
+from router.tls import Pair, client_context, server_context
+
+NAME = "instance.scoregate"
+"""What every certificate of an instance is made out to, and what is asked for wherever one calls another."""
+_ENTRY: VaultName = "instance-ca"
+_DAYS = 3_650
+"""Of the authority, and so of every certificate that it signs: longer than any process lives."""
+_CLOCK_SKEW = timedelta(days=1)
+"""Clocks of machines may differ by so much, and a clock may be set right while a process runs."""
+
+
+class Authority(Struct, frozen=True):
+    """The installation's own, as it is kept in the vault: both PEM."""
+
+    certificate: str
+    key: str
+
+    def __repr__(self) -> str:
+        return "Authority(…)"
+
+
+class Identity:
+    """What this process shows, and whom it believes: `server` for who calls it, `client` for whom it calls."""
+
+    def __init__(self, authority: Authority, now: datetime) -> None:
+        """Raises ValueError for an authority that is none."""
+        certificate, key = _own(authority, now)
+        pair = Pair(pem=f"{key}{certificate}".encode(), expires_at_s=inf)
+        self.server = server_context(pair, client_ca=authority.certificate)
+        self.client = client_context(authority.certificate, pair)
+        for context in (self.server, self.client):
+            context.minimum_version = ssl.TLSVersion.TLSv1_3
+
+
+class OwnIdentity:
+    """This process's, made when it is first asked for."""
+
+    def __init__(self, vault: Callable[[], Vault]) -> None:
+        """`vault`: of a platform that is entered when the identity is asked for."""
+        self._vault = vault
+        self._identity: Identity | None = None
+        self._opening = asyncio.Lock()
+
+    async def get(self) -> Identity:
+        """Raises PlatformError; then it may be asked again."""
+        async with self._opening:
+            if self._identity is None:
+                now = datetime.now(UTC)  # noqa: TID251 - certificates have dates
+                self._identity = await open_identity(self._vault(), now)
+            return self._identity
+
+    async def client(self) -> ssl.SSLContext:
+        return (await self.get()).client
+
+
+async def open_identity(vault: Vault, now: datetime) -> Identity:
+    """With the authority in the vault; the first process of all makes it. Raises PlatformError."""
+    entry = await vault.read(_ENTRY)
+    if entry is None:
+        with suppress(Conflict):  # another process was first
+            await vault.write(_ENTRY, msgspec.json.encode(new_authority(now)), None)
+        entry = await vault.read(_ENTRY)
+    if entry is None:
+        raise PlatformError(f"{_ENTRY} in the vault was written, and is not there")
+    try:
+        return Identity(msgspec.json.decode(entry.content, type=Authority), now)
+    except ValueError:  # whose text might hold a piece of the key
+        raise PlatformError(
+            f"{_ENTRY} in the vault is no certificate authority: remove the entry, restart every router and "
+            "autoscaler, and a new one is made"
+        ) from None
+
+
+def new_authority(now: datetime) -> Authority:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Scoregate instances")])
+    certificate = (
+        _begun(name, name, key.public_key(), now, now + timedelta(days=_DAYS))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(signs_certificates=True), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return Authority(certificate=_pem(certificate), key=_private_pem(key))
+
+
+def _own(authority: Authority, now: datetime) -> tuple[str, str]:
+    """A new certificate and its key."""
+    issuer = x509.load_pem_x509_certificate(authority.certificate.encode())
+    issuer_key = serialization.load_pem_private_key(authority.key.encode(), password=None)
+    if not isinstance(issuer_key, ec.EllipticCurvePrivateKey) or issuer_key.public_key() != issuer.public_key():
+        raise ValueError("the authority's key is not its certificate's")
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)])
+    certificate = (
+        _begun(issuer.subject, name, key.public_key(), now, issuer.not_valid_after_utc)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(NAME)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
+        .add_extension(
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
+        )
+        .sign(issuer_key, hashes.SHA256())
+    )
+    return _pem(certificate), _private_pem(key)
+
+
+def _begun(
+    issuer: x509.Name, subject: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime, ends: datetime
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .issuer_name(issuer)
+        .subject_name(subject)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _CLOCK_SKEW)
+        .not_valid_after(ends)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+    )
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _pem(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def _private_pem(key: ec.EllipticCurvePrivateKey) -> str:
+    encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    return key.private_bytes(encoding, form, serialization.NoEncryption()).decode()

@@ -1,0 +1,1 @@
+"""Which tokens open an endpoint, and who issued them?"""
