@@ -43,6 +43,9 @@ from router.tables import print_table
 
 _RECORDED = "recorded"
 _LONGEST_S = 10**9
+KEEP_UP_PAUSE_S = 5.0
+
+log = logging.getLogger("scoregate.autoscaler")
 
 
 _state_dir = state_dir("Where decisions are kept, and what runs is known.")
@@ -107,9 +110,20 @@ async def _scale_until_stopped(platform: str, state_dir: Path, cluster: ClusterS
     try:
         async with open_platform(platform, file=None, state_dir=state_dir, cluster=cluster, scaling=True) as opened:
             own = OwnIdentity(lambda: opened.administration.vault)
-            await first(Autoscaler(opened, partial(Feed, identify=own.client), journal).run(), _until(stop))
+            scaling = Autoscaler(opened, partial(Feed, identify=own.client), journal)
+            await first(scaling.run(), _keep_up(own), _until(stop))
     finally:
         journal.close()
+
+
+async def _keep_up(own: OwnIdentity) -> None:
+    """Never ends by itself: without it, routers are asked as before."""
+    while True:
+        try:
+            await own.run()
+        except Exception:
+            log.exception("can't follow who belongs to the installation; trying again")
+        await asyncio.sleep(KEEP_UP_PAUSE_S)
 
 
 async def _until(stop: asyncio.Event) -> None:

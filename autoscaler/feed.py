@@ -11,8 +11,8 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import httpx
 import msgspec
@@ -72,14 +72,12 @@ class Feed:
         loop = asyncio.get_running_loop()
         since: str | None = None
         fault = ""
-        async with AsyncExitStack() as open_clients:
-            client: httpx.AsyncClient | None = None
+        async with _Line(lambda: self._client(instance)) as line:
             while True:
                 asked_s = loop.time()
                 try:
-                    if client is None:
-                        client = await open_clients.enter_async_context(await self._client(instance))
-                        asked_s = loop.time()
+                    client = await line.client()
+                    asked_s = loop.time()
                     loads, since = await self._fetch(client, instance, since)
                     self._deliver(instance.id, loads, loop.time())
                     pause_s = GAP_S if since is not None else self._period_s
@@ -88,6 +86,7 @@ class Feed:
                     fault = ""
                 except Exception as error:
                     since, pause_s = None, self._period_s
+                    await line.close()  # the next one may have to be another's: who belongs together can change
                     if fault != (fault := _said(error)):
                         where = instance.peer or instance.admin
                         log.warning("router %s at %s does not report its load: %s", instance.id, where, fault)
@@ -123,6 +122,32 @@ class Feed:
             return msgspec.json.decode(content, type=list[Load]), reply.headers.get(SEQUENCE)
 
 
+class _Line:
+    """The client of one instance, opened when it is needed."""
+
+    def __init__(self, made: Callable[[], Awaitable[httpx.AsyncClient]]) -> None:
+        self._made = made
+        self._client: httpx.AsyncClient | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def client(self) -> httpx.AsyncClient:
+        if self._client is None:
+            self._client = await self._made()
+        return self._client
+
+    async def close(self) -> None:
+        if self._client is not None:
+            client, self._client = self._client, None
+            await client.aclose()
+
+
 def _over_tls(instance: Instance, trace: Trace) -> dict[str, Any]:
     return {"sni_hostname": identity.NAME, "trace": trace} if instance.peer else {}
 
@@ -132,7 +157,4 @@ def _said(error: Exception) -> str:
         return "it does not answer in time"
     if isinstance(error, msgspec.DecodeError | UnicodeDecodeError):
         return f"its answer is not a router's: {error}"
-    text = str(error) or type(error).__name__
-    if "CERTIFICATE_VERIFY_FAILED" in text:
-        return f"{text}; was instance-ca in the vault replaced since one of the two started? Then restart the older"
-    return text
+    return str(error) or type(error).__name__

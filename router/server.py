@@ -206,13 +206,15 @@ class RouterServer:
                 _calm_gc()
 
     async def _follow_vault(self) -> None:
-        """What all instances share: keys that sign tokens, what was revoked, and the administrator's key."""
+        """What all instances share: keys that sign tokens, what was revoked, the administrator's key, and how they know
+        each other."""
         while True:
             try:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._revocations.run())
                     tasks.create_task(self._own_tokens.run())
                     tasks.create_task(self._access.run())
+                    tasks.create_task(self._own_identity.run())
             except* Exception:  # of ours: what is known of it stays in force
                 _log.exception("can't follow the vault; trying again")
             await asyncio.sleep(_VAULT_PAUSE_S)

@@ -7,7 +7,6 @@ nobody is let in, and who asks is refused a connection: there is no way that nee
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 from collections.abc import Callable
 from types import TracebackType
@@ -15,13 +14,9 @@ from typing import Any, Self
 
 from router.config import RouterConfig
 from router.listening import bound, listener, url_of
-from router.platforms import PlatformError
-from router.platforms.identity import Identity, OwnIdentity
+from router.platforms.identity import OwnIdentity
 
-_TRY_AGAIN_S = 2.0
 _PATIENCE_S = 1
-
-_log = logging.getLogger("scoregate.router")
 
 
 class BetweenInstances:
@@ -50,20 +45,11 @@ class BetweenInstances:
         """Until it is cancelled; then those who ask have a moment for their answer."""
         one = listener(app, "h11", _PATIENCE_S)
         one.config.load()
-        one.config.ssl = (await self._identity()).server
+        await self._own.get_in_the_end()
+        one.config.ssl = await self._own.server()
         serving = asyncio.create_task(one.serve([self._sock]))
         try:
             await asyncio.shield(serving)
         finally:
             one.should_exit = True
             await asyncio.gather(serving, return_exceptions=True)
-
-    async def _identity(self) -> Identity:
-        told = ""
-        while True:
-            try:
-                return await self._own.get()
-            except PlatformError as error:
-                if told != (told := str(error)):
-                    _log.warning("no other instance is let in, trying again: %s", error)
-            await asyncio.sleep(_TRY_AGAIN_S)

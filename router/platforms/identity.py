@@ -9,6 +9,7 @@ within seconds, who belongs to the installation does not.
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
@@ -33,6 +34,9 @@ _DAYS = 3_650
 """Of the authority, and so of every certificate that it signs: longer than any process lives."""
 _CLOCK_SKEW = timedelta(days=1)
 """Clocks of machines may differ by so much, and a clock may be set right while a process runs."""
+TRY_AGAIN_S = 2.0
+
+log = logging.getLogger("scoregate.platform")
 
 
 class Authority(Struct, frozen=True):
@@ -59,28 +63,68 @@ class Identity:
 
 
 class OwnIdentity:
-    """This process's, made when it is first asked for."""
+    """This process's, made when it is first asked for; another one once the vault has another authority."""
 
     def __init__(self, vault: Callable[[], Vault]) -> None:
         """`vault`: of a platform that is entered when the identity is asked for."""
         self._vault = vault
         self._identity: Identity | None = None
+        self._content = b""
         self._opening = asyncio.Lock()
 
     async def get(self) -> Identity:
         """Raises PlatformError; then it may be asked again."""
         async with self._opening:
             if self._identity is None:
-                now = datetime.now(UTC)  # noqa: TID251 - certificates have dates
-                self._identity = await open_identity(self._vault(), now)
+                content = await _authority_in(self._vault(), _now())
+                self._identity, self._content = _identity_of(content, _now()), content
             return self._identity
 
     async def client(self) -> ssl.SSLContext:
+        """For the next connection to another instance. Raises PlatformError."""
         return (await self.get()).client
 
+    async def server(self) -> ssl.SSLContext:
+        """For a port, for as long as it listens: each that calls meets what this process is then. Raises
+        PlatformError."""
+        await self.get()
 
-async def open_identity(vault: Vault, now: datetime) -> Identity:
-    """With the authority in the vault; the first process of all makes it. Raises PlatformError."""
+        def meet(connection: ssl.SSLObject, *_: object) -> None:
+            if self._identity is not None:
+                connection.context = self._identity.server
+
+        door = _identity_of(self._content, _now()).server
+        door.sni_callback = meet
+        return door
+
+    async def run(self) -> None:
+        """Keep up with the vault, so that all processes change together; one that was removed is made anew. Until it is
+        cancelled."""
+        await self.get_in_the_end()
+        vault = self._vault()
+        async for entry in vault.follow(_ENTRY):
+            try:
+                content = await _authority_in(vault, _now()) if entry is None else entry.content
+                if content != self._content:
+                    self._identity, self._content = _identity_of(content, _now()), content
+                    log.info("the authority of the instances was replaced: whoever calls from now on must know it")
+            except PlatformError as error:
+                log.error("%s; until then the one before counts", error)
+
+    async def get_in_the_end(self) -> Identity:
+        """However long the vault is out of reach; why is told once."""
+        told = ""
+        while True:
+            try:
+                return await self.get()
+            except PlatformError as error:
+                if told != (told := str(error)):
+                    log.warning("no other instance can be met, trying again: %s", error)
+            await asyncio.sleep(TRY_AGAIN_S)
+
+
+async def _authority_in(vault: Vault, now: datetime) -> bytes:
+    """The first process of all makes it. Raises PlatformError."""
     entry = await vault.read(_ENTRY)
     if entry is None:
         with suppress(Conflict):  # another process was first
@@ -88,13 +132,26 @@ async def open_identity(vault: Vault, now: datetime) -> Identity:
         entry = await vault.read(_ENTRY)
     if entry is None:
         raise PlatformError(f"{_ENTRY} in the vault was written, and is not there")
+    return entry.content
+
+
+def _identity_of(content: bytes, now: datetime) -> Identity:
+    """Raises PlatformError."""
     try:
-        return Identity(msgspec.json.decode(entry.content, type=Authority), now)
+        return Identity(msgspec.json.decode(content, type=Authority), now)
     except ValueError:  # whose text might hold a piece of the key
         raise PlatformError(
-            f"{_ENTRY} in the vault is no certificate authority: remove the entry, restart every router and "
-            "autoscaler, and a new one is made"
+            f"{_ENTRY} in the vault is no certificate authority: remove the entry, and a new one is made"
         ) from None
+
+
+async def open_identity(vault: Vault, now: datetime) -> Identity:
+    """With the authority in the vault. Raises PlatformError."""
+    return _identity_of(await _authority_in(vault, now), now)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251 - certificates have dates
 
 
 def new_authority(now: datetime) -> Authority:

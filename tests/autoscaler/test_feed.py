@@ -278,7 +278,6 @@ async def test_one_that_is_not_of_this_installation_is_not_believed(
         assert asked.asked == []
         assert listening.heard == {}
         assert "certificate verify failed" in caplog.text
-        assert "was instance-ca in the vault replaced since one of the two started?" in caplog.text
         await listening.feed.close()
 
 
@@ -328,4 +327,18 @@ async def test_while_the_vault_is_out_of_reach_it_is_tried_again(
         await listening.until("r1", 1)
         assert tries == 3
         assert caplog.text.count("the vault is out of reach") == 1
+        await listening.feed.close()
+
+
+async def test_who_belongs_together_may_change(listening: Listening) -> None:
+    """The authority in the vault was replaced: the next question is asked with what counts by then."""
+    before, after = MemoryVault(), MemoryVault()
+    there = await open_identity(after, NOW)
+    listening.vault = before
+    async with router("r1", patient, there.server) as (instance, asked):
+        listening.feed.follow([instance], PERIOD_S)
+        await asyncio.sleep(2 * PERIOD_S)
+        assert asked.asked == []
+        listening.vault = after
+        await listening.until("r1", 2)
         await listening.feed.close()

@@ -17,9 +17,8 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from router.config import ConfigError, RouterConfig
-from router.listening import between_instances as subject
 from router.listening.between_instances import BetweenInstances
-from router.platforms import PlatformError
+from router.platforms import PlatformError, identity
 from router.platforms.administration import Sealed, VaultName
 from router.platforms.identity import NAME, OwnIdentity, open_identity
 from router.platforms.memory_administration import MemoryVault
@@ -91,7 +90,7 @@ class Locked(MemoryVault):
 async def test_while_it_does_not_know_itself_it_lets_nobody_in(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(subject, "_TRY_AGAIN_S", 0.01)
+    monkeypatch.setattr(identity, "TRY_AGAIN_S", 0.01)
     vault = Locked()
     async with serving(lambda: vault) as url:
         async with asyncio.timeout(10):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import ssl
 from datetime import UTC, datetime, timedelta
@@ -153,6 +154,83 @@ async def test_the_own_identity_is_made_once_and_tried_again_after_a_failure() -
     assert one is other
     assert await own.client() is one.client
     assert vaults == []
+
+
+async def test_all_processes_take_the_authority_that_replaces_one(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    vault = MemoryVault()
+    one, other = OwnIdentity(lambda: vault), OwnIdentity(lambda: vault)
+    door, old = await one.server(), await other.client()
+    assert await handshake(door, old) == b"hello"
+    tasks = [asyncio.create_task(each.run()) for each in (one, other)]
+    try:
+        first = await vault.read("instance-ca")
+        assert first is not None
+        await vault.write("instance-ca", msgspec.json.encode(new_authority(NOW)), first.version)
+        async with asyncio.timeout(10):
+            while caplog.text.count("was replaced") < 2:  # noqa: ASYNC110 - the log has no event
+                await asyncio.sleep(0.001)
+        assert await handshake(door, await other.client()) == b"hello"
+        with pytest.raises(REFUSED):
+            await handshake(door, old)
+        with pytest.raises(REFUSED):
+            assert await handshake((await a_stranger()).server, await other.client()) == b""
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def a_stranger() -> Identity:
+    return await open_identity(MemoryVault(), NOW)
+
+
+class Emptied(MemoryVault):
+    def empty(self) -> None:
+        self._entries.clear()
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+async def test_one_that_was_removed_is_made_anew_for_all(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    vault = Emptied()
+    one, other = OwnIdentity(lambda: vault), OwnIdentity(lambda: vault)
+    door, old = await one.server(), await other.client()
+    tasks = [asyncio.create_task(each.run()) for each in (one, other)]
+    try:
+        await asyncio.sleep(0)
+        vault.empty()
+        async with asyncio.timeout(10):
+            while caplog.text.count("was replaced") < 2:  # noqa: ASYNC110 - the log has no event
+                await asyncio.sleep(0.001)
+        assert await handshake(door, await other.client()) == b"hello"
+        with pytest.raises(REFUSED):
+            await handshake(door, old)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_what_is_no_authority_replaces_none(caplog: pytest.LogCaptureFixture) -> None:
+    vault = MemoryVault()
+    own = OwnIdentity(lambda: vault)
+    door, client = await own.server(), await own.client()
+    task = asyncio.create_task(own.run())
+    try:
+        first = await vault.read("instance-ca")
+        assert first is not None
+        await vault.write("instance-ca", b"hunter2", first.version)
+        async with asyncio.timeout(10):
+            while "is no certificate authority" not in caplog.text:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+        assert "hunter2" not in caplog.text
+        assert await handshake(door, client) == b"hello"
+        assert await own.client() is client
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def test_an_authority_tells_nothing_of_itself() -> None:
