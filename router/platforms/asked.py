@@ -7,12 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from router.core.model import Addresses, Deployment, Endpoint, Hold, Replica, Snapshot
+from router.core.model import (
+    Addresses,
+    Deployment,
+    Endpoint,
+    Hold,
+    Pods,
+    Process,
+    Replica,
+    Snapshot,
+    Workload,
+)
 from router.platforms.administration import Conflict, Unfit, Unknown
 
 LATEST_S = 253_402_214_400
 """Seconds since the epoch: before the year 10000, what a calendar can show."""
 _MOST_NAMED = 20
+_OTHER_WAYS: dict[type[Workload], str] = {
+    Addresses: "edit its addresses",
+    Process: "change its instanceCount",
+    Pods: "scale its workload",
+}
 
 
 def endpoint_of(snapshot: Snapshot, name: str) -> Endpoint:
@@ -74,7 +89,7 @@ def check_present(endpoint: str, present: Mapping[str, int], expected: Mapping[s
 def check_hold(deployment: Deployment, hold: Hold | None) -> None:
     """Raises Conflict where no load sets the number, Unfit."""
     if deployment.scale is None:
-        way = "edit its addresses" if isinstance(deployment.workload, Addresses) else "change its instanceCount"
+        way = _OTHER_WAYS[type(deployment.workload)]
         raise Conflict(f"{deployment.key} has a fixed number of replicas, which nothing scales: {way} instead")
     if hold is None:
         return

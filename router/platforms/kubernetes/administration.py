@@ -9,7 +9,7 @@ write returns once this process has seen it, too, or after SEEN_WITHIN_S.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -17,10 +17,11 @@ from msgspec import Struct
 
 from router.core.declare import DeclarationError, declared_resource
 from router.core.keys import Keys, checked
-from router.core.model import Deployment, Endpoint, Hold, Snapshot
+from router.core.model import Endpoint, Hold, Snapshot
 from router.core.rules import API_VERSION, KIND
 from router.platforms import PlatformError
 from router.platforms.administration import Conflict, Unfit, Unknown
+from router.platforms.asked import check_hold, check_present, deployment_of, endpoint_of
 from router.platforms.kubernetes.api import MERGE_PATCH, Api, ApiError
 from router.platforms.kubernetes.cluster import Cluster, Place
 from router.platforms.kubernetes.keys_secret import KEYS_TYPE, BadKeys, KeysSecret, changed_data
@@ -33,9 +34,6 @@ SEEN_WITHIN_S = 2.0
 RIGHT = (
     "routers get this right from the chart with administration.enabled=true, or from deploy/kubernetes/administration"
 )
-_NAMED = 20
-"""At most so many of those that are known."""
-
 T = TypeVar("T")
 Weights = tuple[tuple[str, int], ...]
 
@@ -127,8 +125,7 @@ class KubernetesAdministration:
         path, _ = await self._resource(endpoint)
         seen = await self._read(path, EndpointObject, what, f"there is no endpoint {endpoint} any more")
         present = dict(_declared(seen).weights)
-        if expected is not None and _shares(expected) != _shares(present):
-            raise Conflict(f"the traffic of {endpoint} is {present} by now")
+        check_present(endpoint, present, expected)
         weights = _weighed(seen, traffic)
         gone = dict.fromkeys((seen.spec.get("traffic") or {}).keys() - traffic.keys())
         metadata = {"uid": seen.metadata.uid, "resourceVersion": seen.metadata.resource_version}
@@ -136,13 +133,10 @@ class KubernetesAdministration:
         return weights if await self._patched(path, patch, what) else None
 
     async def hold(self, endpoint: str, deployment: str, hold: Hold | None) -> None:
-        noun = _deployment((await self._place(endpoint)).endpoint, deployment)
+        await self._followed.known()
+        noun = deployment_of(self._followed.snapshot, endpoint, deployment)
         path, uid = await self._resource(endpoint)
-        if noun.scale is None:
-            raise Conflict(f"{noun.key} has a fixed number of replicas: it has no scaleSettings")
-        if hold is not None and hold.replicas != noun.allowed(hold.replicas):
-            bounds = f"{noun.scale.min_instances} to {noun.scale.max_instances}"
-            raise Unfit(f"{noun.key} can't have {hold.replicas} replicas: its scaleSettings allow {bounds}")
+        check_hold(noun, hold)
         text = None if hold is None else msgspec.json.encode(hold).decode()
         change = {"metadata": {"uid": uid, "annotations": {f"{HOLD}{deployment}": text}}}
         if not await self._patched(path, change, f"set the number of replicas of {noun.key}"):
@@ -178,7 +172,8 @@ class KubernetesAdministration:
 
     async def decisions(self, endpoint: str, deployment: str, last: int) -> list[Any]:
         """Raises Unfit: they are in the autoscaler's own Pod."""
-        noun = _deployment((await self._place(endpoint)).endpoint, deployment)
+        await self._followed.known()
+        noun = deployment_of(self._followed.snapshot, endpoint, deployment)
         raise Unfit(
             f"the autoscaler that leads keeps its decisions in its own Pod: kubectl -n {self._home} exec "
             f"deploy/scoregate-autoscaler -- scoregate explain {noun.key} --last {last}"
@@ -188,9 +183,9 @@ class KubernetesAdministration:
 
     async def _place(self, endpoint: str) -> Place:
         await self._followed.known()
-        if (place := self._cluster.place_of(endpoint)) is None:
-            names = [each.name for each in self._followed.snapshot.endpoints]
-            raise Unknown(f"there is no endpoint {endpoint[:40]!r}: known are {_listed(names)}")
+        noun = endpoint_of(self._followed.snapshot, endpoint)
+        if (place := self._cluster.place_of(noun.name)) is None:
+            raise Unknown(f"there is no endpoint {endpoint} any more")
         return place
 
     async def _read(
@@ -268,21 +263,3 @@ def _endpoint(seen: EndpointObject, spec: object) -> Endpoint:
     """Raises DeclarationError."""
     document = {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": seen.metadata.name}, "spec": spec}
     return declared_resource(document, seen.metadata.namespace)
-
-
-def _shares(traffic: Mapping[str, int]) -> dict[str, int]:
-    """Who is not named has none."""
-    return {name: percent for name, percent in traffic.items() if percent}
-
-
-def _deployment(endpoint: Endpoint, name: str) -> Deployment:
-    for each in endpoint.deployments:
-        if each.name == name:
-            return each
-    known = _listed([each.name for each in endpoint.deployments])
-    raise Unknown(f"endpoint {endpoint.name} has no deployment {name[:40]!r}: known are {known}")
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if names[_NAMED:] else ""
-    return f"{', '.join(names[:_NAMED])}{more}" if names else "none"

@@ -198,7 +198,7 @@ async def test_traffic_that_can_not_be_is_told(
 
 
 async def test_traffic_that_is_another_by_now_stays(server: FakeApiServer, administration: Administration) -> None:
-    with pytest.raises(Conflict, match=r"the traffic of iris is \{'blue': 90, 'green': 10\} by now"):
+    with pytest.raises(Conflict, match=r"the traffic of iris is another by now: blue 90, green 10"):
         await administration.set_traffic("iris", {"blue": 100}, {"blue": 100})
     assert patches(server) == []
 
@@ -267,7 +267,8 @@ async def test_a_number_that_somebody_wrote_by_hand_and_wrong_is_told_once(
 async def test_a_number_beyond_the_bounds_is_unfit(
     server: FakeApiServer, administration: Administration, replicas: int
 ) -> None:
-    with pytest.raises(Unfit, match=f"iris/blue can.t have {replicas} replicas: its scaleSettings allow 1 to 4"):
+    words = f"iris/blue can.t have {replicas} replicas: its minInstances to maxInstances is 1 to 4"
+    with pytest.raises(Unfit, match=words):
         await administration.hold("iris", "blue", Hold(replicas=replicas, until_s=1.0))
     assert patches(server) == []
 
