@@ -35,6 +35,7 @@ from bench.processes import ProcessGroup, free_port, running
 from bench.proxies import PeerError, Proxy, direct, until_it_scores
 from bench.report import Spread, spread
 from router.core.auth import hashed
+from router.core.keys import regenerated
 from router.core.model import Endpoint, JwtSettings
 from router.gate import Gate
 from router.platforms.keys import KeyStore
@@ -204,7 +205,7 @@ def _router(folder: Path, port: int, replica_port: int, issuer: Issuer) -> list[
     """Write what it needs into `folder`, and tell how to start it."""
     store = KeyStore(folder)
     store.ensure("key")
-    store.regenerate("key", "primary", KEY)
+    store.change("key", partial(regenerated, which="primary", key=KEY))
     settings = issuer.settings()
     said = {"issuer": settings.issuer, "audiences": list(settings.audiences), "jwksUri": settings.jwks_uri}
     modes: dict[str, dict[str, Any]] = {"none": {}, "key": {}, "jwt": {"jwt": said}}

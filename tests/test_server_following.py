@@ -15,10 +15,11 @@ import pytest
 from router.config import RouterConfig
 from router.core.model import Endpoint, Snapshot
 from router.gate import Gate
-from router.platforms.identity import NAME, new_authority, open_identity
+from router.platforms.identity import NAME, new_authority
 from router.platforms.memory import MemoryPlatform
 from router.platforms.vault import FileVault
 from router.server import RouterServer
+from tests.identities import open_identity
 from tests.models import Model, served, until
 from tests.router_process import declare, routing
 
@@ -82,11 +83,11 @@ async def test_a_router_follows_the_authority_of_its_installation(tmp_path: Path
         async with routing(tmp_path, "--access-log", "off") as router:
             await router.ready()
             vault = FileVault(router.state.path)
-            before = await open_identity(vault, NOW)
+            before = await open_identity(vault)
             entry = await vault.read("instance-ca")
             assert entry is not None
             await vault.write("instance-ca", msgspec.json.encode(new_authority(NOW)), entry.version)
-            after = await open_identity(vault, NOW)
+            after = await open_identity(vault)
             asked = {"url": f"{router.place.peer}/load", "extensions": {"sni_hostname": NAME}}
             async with asyncio.timeout(20):
                 while True:

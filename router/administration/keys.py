@@ -6,7 +6,6 @@ is none of the endpoint's, not even that, because it may be a key in the wrong p
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 
 from msgspec import UNSET
@@ -19,6 +18,7 @@ from router.administrator.shapes import KeysView
 from router.core.keys import Keys, NamedKey, regenerated, with_named, without_named
 from router.core.model import RateLimit
 from router.platforms.administration import Conflict, Unfit
+from router.platforms.keys import new_key
 
 _FIRST_TWO = ("primary", "secondary")
 _KEYS = "/endpoints/{endpoint}/keys"
@@ -35,7 +35,7 @@ async def regenerate_key(parts: Parts, call: Call) -> Answer:
     def change(keys: Keys) -> Keys:
         _tell(call, keys)
         _check_version(keys, wish.version)
-        return regenerated(keys, which, _new_key() if wish.key_value is None else wish.key_value)
+        return regenerated(keys, which, new_key() if wish.key_value is None else wish.key_value)
 
     return Answer(_view(await parts.administration.change_keys(_endpoint(parts, call), change)))
 
@@ -95,7 +95,7 @@ def _check_named(name: str) -> None:
 
 def _settled(present: NamedKey | None, wish: KeySettings) -> NamedKey:
     """What is not given stays as it is."""
-    named = present or NamedKey(key=_new_key())
+    named = present or NamedKey(key=new_key())
     if wish.key_value is not None:
         named = replace(named, key=wish.key_value)
     if wish.expires_at is not UNSET:
@@ -121,10 +121,6 @@ def _view(keys: Keys) -> KeysView:
         named_keys=dict(keys.named_keys),
         version=keys.version,
     )
-
-
-def _new_key() -> str:
-    return secrets.token_urlsafe(32)
 
 
 OPERATIONS = (

@@ -27,7 +27,7 @@ from router.administrator.shapes import (
     TokenV1,
     TokenV2,
 )
-from router.core.model import Load, RateLimit
+from router.core.model import RateLimit
 
 ROOT = "/admin/v1"
 
@@ -79,10 +79,6 @@ def replicas(endpoint: str, deployment: str) -> Call[list[ReplicaView]]:
 def decisions(endpoint: str, deployment: str, last: int) -> Call[list[Any]]:
     """The autoscaler's, the newest last."""
     return Call("GET", f"{_deployment(endpoint, deployment)}/decisions?last={last}", list[Any])
-
-
-def load() -> Call[list[Load]]:
-    return Call("GET", f"{ROOT}/load", list[Load])
 
 
 def scale(endpoint: str, deployment: str, replicas: int, for_s: int) -> Call[DeploymentView]:

@@ -145,11 +145,6 @@ def _identity_of(content: bytes, now: datetime) -> Identity:
         ) from None
 
 
-async def open_identity(vault: Vault, now: datetime) -> Identity:
-    """With the authority in the vault. Raises PlatformError."""
-    return _identity_of(await _authority_in(vault, now), now)
-
-
 def _now() -> datetime:
     return datetime.now(UTC)  # noqa: TID251 - certificates have dates
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import msgspec
 from msgspec.structs import replace
 
-from router.core.keys import BadKey, Keys, Which, checked, regenerated
+from router.core.keys import BadKey, Keys, checked
 from router.core.model import Endpoint, KeyHashes
 from router.core.rules import is_name
 from router.platforms import PlatformError
@@ -68,13 +67,6 @@ class KeyStore:
             if keys != old:
                 self._write(endpoint, keys)
         return keys
-
-    def regenerate(self, endpoint: str, which: Which, value: str | None = None) -> Keys:
-        """Replace one of the two, with a random key or with `value`, which must keep KEY_RULE."""
-        try:
-            return self.change(endpoint, partial(regenerated, which=which, key=new_key() if value is None else value))
-        except BadKey as error:
-            raise PlatformError(f"the {which} key given for {endpoint} is none: {error}") from None
 
     def hashes(self, endpoint: str) -> KeyHashes:
         return self.read(endpoint).hashes

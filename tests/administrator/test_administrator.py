@@ -62,7 +62,6 @@ EVERY: list[Call[Any]] = [
     calls.deployment("iris", "blue"),
     calls.replicas("iris", "blue"),
     calls.decisions("iris", "blue", 5),
-    calls.load(),
     calls.scale("iris", "blue", 2, 60),
     calls.release("iris", "blue"),
     calls.keys("iris"),

@@ -24,7 +24,6 @@ BLUE = f"{IRIS}/deployments/blue"
         (calls.deployment("iris", "blue"), "GET", BLUE, None),
         (calls.replicas("iris", "blue"), "GET", f"{BLUE}/replicas", None),
         (calls.decisions("iris", "blue", 5), "GET", f"{BLUE}/decisions?last=5", None),
-        (calls.load(), "GET", "/admin/v1/load", None),
         (calls.scale("iris", "blue", 2, 60), "PUT", f"{BLUE}/scale", {"replicas": 2, "forSeconds": 60}),
         (calls.release("iris", "blue"), "DELETE", f"{BLUE}/scale", None),
         (calls.keys("iris"), "GET", f"{IRIS}/keys", None),

@@ -8,7 +8,6 @@ import logging
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -18,15 +17,14 @@ from autoscaler import feed as feed_module
 from autoscaler.feed import SEQUENCE, Feed
 from router.core.model import Instance, Load
 from router.platforms import PlatformError
-from router.platforms.identity import open_identity
 from router.platforms.memory_administration import MemoryVault
 from tests.autoscaler.nouns import load
+from tests.identities import open_identity
 
 PERIOD_S = 0.2
 PATIENCE_S = 20.0
 LOADS = msgspec.json.encode([load(2, 1)])
 
-NOW = datetime.now(UTC)  # noqa: TID251 - certificates are checked by the system's clock
 
 Answer = Callable[[dict[str, str], asyncio.StreamWriter], Awaitable[None]]
 
@@ -82,7 +80,7 @@ class Listening:
         self.heard: dict[str, list[tuple[list[Load], float]]] = {}
 
     async def identify(self) -> ssl.SSLContext:
-        return (await open_identity(self.vault, NOW)).client
+        return (await open_identity(self.vault)).client
 
     def note(self, instance: str, loads: list[Load], at_s: float) -> None:
         self.heard.setdefault(instance, []).append((loads, at_s))
@@ -255,7 +253,7 @@ async def test_a_router_that_does_not_know_what_it_said_is_asked_without_it(list
 
 
 async def test_instances_of_one_installation_are_asked_over_tls(listening: Listening) -> None:
-    there = await open_identity(listening.vault, NOW)
+    there = await open_identity(listening.vault)
     async with router("r1", patient, there.server) as (instance, asked):
         listening.feed.follow([instance], PERIOD_S)
         await listening.until("r1", 2)
@@ -268,7 +266,7 @@ async def test_one_that_is_not_of_this_installation_is_not_believed(
     listening: Listening, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nor asked on its internal port instead: who is between the two could make that happen."""
-    stranger = await open_identity(MemoryVault(), NOW)
+    stranger = await open_identity(MemoryVault())
     async with router("r1", patient, stranger.server) as (instance, asked):
         listening.feed.follow([instance], PERIOD_S)
         async with asyncio.timeout(PATIENCE_S):
@@ -311,7 +309,7 @@ async def test_a_handshake_that_hangs_leaves_no_connection_behind(
 async def test_while_the_vault_is_out_of_reach_it_is_tried_again(
     listening: Listening, caplog: pytest.LogCaptureFixture
 ) -> None:
-    there = await open_identity(listening.vault, NOW)
+    there = await open_identity(listening.vault)
     identify, tries = listening.identify, 0
 
     async def locked() -> ssl.SSLContext:
@@ -333,7 +331,7 @@ async def test_while_the_vault_is_out_of_reach_it_is_tried_again(
 async def test_who_belongs_together_may_change(listening: Listening) -> None:
     """The authority in the vault was replaced: the next question is asked with what counts by then."""
     before, after = MemoryVault(), MemoryVault()
-    there = await open_identity(after, NOW)
+    there = await open_identity(after)
     listening.vault = before
     async with router("r1", patient, there.server) as (instance, asked):
         listening.feed.follow([instance], PERIOD_S)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
 import httpx
 import pytest
 
+from router.core.keys import regenerated
 from router.platforms.keys import KeyStore
 from tests.front import SCORE, bearer
 from tests.models import PATIENCE_S, Model, served, until
@@ -68,7 +70,7 @@ async def test_a_key_that_is_regenerated_under_load_opens_or_not_and_never_both(
             steady = asyncio.create_task(_go_on(client, store.read("iris").secondary_key, secondary))
             await until(lambda olds=olds: len(olds.replies) > CLIENTS)  # type: ignore[misc]
             assert (olds.statuses, news.statuses) == ({200}, {401}), "nothing has changed yet"
-            await asyncio.to_thread(store.regenerate, "iris", "primary", new)
+            await asyncio.to_thread(store.change, "iris", partial(regenerated, which="primary", key=new))
             async with asyncio.timeout(PATIENCE_S):
                 await asyncio.gather(*clients)
             steady.cancel()

@@ -7,7 +7,6 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -20,10 +19,10 @@ from router.config import ConfigError, RouterConfig
 from router.listening.between_instances import BetweenInstances
 from router.platforms import PlatformError, identity
 from router.platforms.administration import Sealed, VaultName
-from router.platforms.identity import NAME, OwnIdentity, open_identity
+from router.platforms.identity import NAME, OwnIdentity
 from router.platforms.memory_administration import MemoryVault
+from tests.identities import open_identity
 
-NOW = datetime.now(UTC)  # noqa: TID251 - certificates are checked by the system's clock
 APP = Starlette(routes=[Route("/load", lambda _: PlainTextResponse("busy"))])
 REFUSED = (httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError)
 
@@ -58,7 +57,7 @@ async def until_asked(url: str, context: ssl.SSLContext) -> str:
 
 async def test_instances_of_the_installation_are_let_in_and_nobody_else() -> None:
     vault = MemoryVault()
-    ours, stranger = await open_identity(vault, NOW), await open_identity(MemoryVault(), NOW)
+    ours, stranger = await open_identity(vault), await open_identity(MemoryVault())
     async with serving(lambda: vault) as url:
         assert url.startswith("https://127.0.0.1:")
         assert await until_asked(url, ours.client) == "busy"
@@ -101,7 +100,7 @@ async def test_while_it_does_not_know_itself_it_lets_nobody_in(
             await asked(url, True)
         assert caplog.text.count("the vault is out of reach") == 1
         vault.opens = True
-        ours = await open_identity(vault, NOW)
+        ours = await open_identity(vault)
         assert await until_asked(url, ours.client) == "busy"
 
 

@@ -13,8 +13,9 @@ import msgspec
 import pytest
 
 from router.platforms import PlatformError, identity
-from router.platforms.identity import NAME, Authority, Identity, OwnIdentity, new_authority, open_identity
+from router.platforms.identity import NAME, Authority, Identity, OwnIdentity, new_authority
 from router.platforms.memory_administration import MemoryVault
+from tests.identities import open_identity
 
 REFUSED = (ssl.SSLError, ConnectionError)
 NOW = datetime.now(UTC)  # noqa: TID251 - certificates are checked by the system's clock
@@ -40,7 +41,7 @@ async def handshake(server: ssl.SSLContext, client: ssl.SSLContext, name: str = 
 
 async def test_processes_of_one_installation_know_each_other() -> None:
     vault = MemoryVault()
-    one, other = await open_identity(vault, NOW), await open_identity(vault, NOW)
+    one, other = await open_identity(vault), await open_identity(vault)
     assert await handshake(one.server, other.client) == b"hello"
     assert await handshake(other.server, one.client) == b"hello"
 
@@ -49,19 +50,21 @@ async def test_processes_of_one_installation_know_each_other() -> None:
 async def test_clocks_that_differ_part_no_installation(ahead: timedelta) -> None:
     """Times here say who has begun, not who belongs: a clock is set right at any moment."""
     vault = MemoryVault()
-    one, other = await open_identity(vault, NOW + ahead), await open_identity(vault, NOW)
+    authority = new_authority(NOW + ahead)
+    await vault.write("instance-ca", msgspec.json.encode(authority), None)
+    one, other = Identity(authority, NOW + ahead), await open_identity(vault)
     assert await handshake(one.server, other.client) == b"hello"
     assert await handshake(other.server, one.client) == b"hello"
 
 
 async def test_two_that_start_at_once_have_one_authority() -> None:
     vault = MemoryVault()
-    one, other = await asyncio.gather(open_identity(vault, NOW), open_identity(vault, NOW))
+    one, other = await asyncio.gather(open_identity(vault), open_identity(vault))
     assert await handshake(one.server, other.client) == b"hello"
 
 
 async def test_another_installation_is_nobody() -> None:
-    one, stranger = await open_identity(MemoryVault(), NOW), await open_identity(MemoryVault(), NOW)
+    one, stranger = await open_identity(MemoryVault()), await open_identity(MemoryVault())
     with pytest.raises(ssl.SSLError):
         await handshake(one.server, stranger.client)
     with pytest.raises(ssl.SSLError):
@@ -70,7 +73,7 @@ async def test_another_installation_is_nobody() -> None:
 
 async def test_who_shows_no_certificate_gets_nothing() -> None:
     """In TLS 1.3 the client learns it with its first read."""
-    one = await open_identity(MemoryVault(), NOW)
+    one = await open_identity(MemoryVault())
     bare = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     bare.check_hostname = False
     bare.verify_mode = ssl.CERT_NONE
@@ -82,13 +85,13 @@ async def test_who_shows_no_certificate_gets_nothing() -> None:
 
 
 async def test_a_name_of_somebody_else_is_refused() -> None:
-    one = await open_identity(MemoryVault(), NOW)
+    one = await open_identity(MemoryVault())
     with pytest.raises(ssl.SSLCertVerificationError):
         await handshake(one.server, one.client, "router.example.com")
 
 
 async def test_only_tls_1_3() -> None:
-    one = await open_identity(MemoryVault(), NOW)
+    one = await open_identity(MemoryVault())
     one.client.minimum_version = ssl.TLSVersion.TLSv1_2
     one.client.maximum_version = ssl.TLSVersion.TLSv1_2
     with pytest.raises(REFUSED):
@@ -128,7 +131,7 @@ async def test_what_is_no_authority_is_told_and_not_shown(what: str) -> None:
     vault = MemoryVault()
     await vault.write("instance-ca", content, None)
     with pytest.raises(PlatformError, match="instance-ca in the vault is no certificate authority") as caught:
-        await open_identity(vault, NOW)
+        await open_identity(vault)
     assert "hunter2" not in str(caught.value)
     entry = await vault.read("instance-ca")
     assert entry is not None
@@ -137,9 +140,9 @@ async def test_what_is_no_authority_is_told_and_not_shown(what: str) -> None:
 
 async def test_nothing_of_it_is_on_a_disk_or_left_open() -> None:
     vault = MemoryVault()
-    await open_identity(vault, NOW)
+    await open_identity(vault)
     before = len(os.listdir("/proc/self/fd"))
-    await open_identity(vault, NOW)
+    await open_identity(vault)
     assert len(os.listdir("/proc/self/fd")) == before
 
 
@@ -182,7 +185,7 @@ async def test_all_processes_take_the_authority_that_replaces_one(caplog: pytest
 
 
 async def a_stranger() -> Identity:
-    return await open_identity(MemoryVault(), NOW)
+    return await open_identity(MemoryVault())
 
 
 class Emptied(MemoryVault):

@@ -16,11 +16,15 @@ from typing import Any, Literal
 import pytest
 from rich.pretty import pretty_repr
 
-from router.core.keys import BadKey, Keys, NamedKey, NoSuchKey, with_named, without_named
+from router.core.keys import BadKey, Keys, NamedKey, NoSuchKey, regenerated, with_named, without_named
 from router.core.model import Endpoint, RateLimit
 from router.platforms import PlatformError
-from router.platforms.keys import KeyStore
+from router.platforms.keys import KeyStore, new_key
 from router.platforms.private_files import locked
+
+
+def regenerate(store: KeyStore, which: str, key: str | None = None) -> Keys:
+    return store.change("iris", partial(regenerated, which=which, key=new_key() if key is None else key))
 
 
 @pytest.fixture
@@ -44,7 +48,7 @@ def test_the_file_is_plain_json(store: KeyStore) -> None:
 def test_only_the_owner_gets_at_them(store: KeyStore) -> None:
     store.folder.mkdir(parents=True, mode=0o755)
     store.ensure("iris")
-    store.regenerate("iris", "primary")
+    regenerate(store, "primary")
     assert stat.S_IMODE(store.folder.stat().st_mode) == 0o700
     assert stat.S_IMODE((store.folder / "iris.json").stat().st_mode) == 0o600
 
@@ -60,24 +64,24 @@ def test_one_is_replaced_and_the_other_stays(
     store: KeyStore, which: Literal["primary", "secondary"], other: str
 ) -> None:
     old = store.ensure("iris")
-    new = store.regenerate("iris", which)
+    new = regenerate(store, which)
     assert getattr(new, f"{which}_key") != getattr(old, f"{which}_key")
     assert getattr(new, f"{other}_key") == getattr(old, f"{other}_key")
     assert store.read("iris") == new
-    assert getattr(store.regenerate("iris", which, "x" * 16), f"{which}_key") == "x" * 16
+    assert getattr(regenerate(store, which, "x" * 16), f"{which}_key") == "x" * 16
 
 
 @pytest.mark.parametrize("value", ["", "x" * 15, "x" * 257, "x" * 16 + " ", "x" * 16 + "\n", "ü" * 20])
 def test_a_given_key_that_is_none(store: KeyStore, value: str) -> None:
     old = store.ensure("iris")
-    with pytest.raises(PlatformError, match="the primary key given for iris is none: the primary key has") as caught:
-        store.regenerate("iris", "primary", value)
+    with pytest.raises(BadKey, match="the primary key has") as caught:
+        regenerate(store, "primary", value)
     assert not value or value not in str(caught.value)
     assert store.read("iris") == old
 
 
 def test_without_keys_there_is_nothing_to_read_or_replace(store: KeyStore) -> None:
-    for ask in (store.read, store.hashes, lambda endpoint: store.regenerate(endpoint, "primary")):
+    for ask in (store.read, store.hashes, lambda endpoint: store.change(endpoint, lambda keys: keys)):
         with pytest.raises(PlatformError, match=r"iris has no keys in .* yet"):
             ask("iris")
 
@@ -111,7 +115,7 @@ def test_keys_that_are_there_are_read_whoever_changes_others(store: KeyStore) ->
 
 def test_nothing_else_stays_in_the_folder(store: KeyStore) -> None:
     store.ensure("iris")
-    store.regenerate("iris", "secondary")
+    regenerate(store, "secondary")
     assert sorted(file.name for file in store.folder.iterdir()) == [".lock", "iris.json"]
 
 
@@ -154,7 +158,7 @@ def test_named_keys_come_back_as_they_were(store: KeyStore) -> None:
             "rateLimit": {"requestsPerSecond": 2.5, "burst": 10},
         }
     }
-    assert store.regenerate("iris", "primary").named_keys == {"ann": CONSUMER}
+    assert regenerate(store, "primary").named_keys == {"ann": CONSUMER}
     assert store.change("iris", partial(without_named, name="ann")).named_keys == {}
 
 
@@ -206,7 +210,7 @@ def test_a_full_disk_leaves_the_keys_that_there_are(store: KeyStore, monkeypatch
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         with pytest.raises(PlatformError, match="No space left on device"):
-            store.regenerate("iris", "primary")
+            regenerate(store, "primary")
     assert store.read("iris") == old
     assert sorted(path.name for path in store.folder.iterdir()) == [".lock", "iris.json"]
 
@@ -219,7 +223,7 @@ def replace_often(state_dir: Path, which: Literal["primary", "secondary"], start
     for number in range(200):
         assert getattr(store.read("iris"), f"{which}_key") == mine
         mine = f"{which}-key-number-{number}"
-        store.regenerate("iris", which, mine)
+        regenerate(store, which, mine)
 
 
 def test_two_processes_lose_no_update(tmp_path: Path) -> None:

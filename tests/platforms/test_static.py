@@ -7,11 +7,13 @@ import json
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from router.core.keys import regenerated
 from router.core.model import Replica, Snapshot
 from router.platforms import PlatformError, static
 from router.platforms.keys import KeyStore
@@ -222,7 +224,7 @@ async def test_keys_are_made_and_followed(site: Site) -> None:
         watch = platform.watch()
         first = await upcoming(watch)
         assert first.endpoints[0].keys == site.keys.hashes("iris")
-        site.keys.regenerate("iris", "secondary")
+        site.keys.change("iris", partial(regenerated, which="secondary", key="another-secondary-key"))
         second = await upcoming(watch)
         assert second.endpoints[0].keys == site.keys.hashes("iris") != first.endpoints[0].keys
 

@@ -6,12 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 
 import router
+from router.core.keys import regenerated
 from router.core.model import Deployment, Process, RequestSettings
 from router.platforms import PlatformError
 from router.platforms.keys import KeyStore
@@ -193,7 +195,7 @@ async def test_keys_reach_the_snapshot_as_hashes_and_follow_a_change(bench):
         assert hashes() == store.hashes("iris")
         assert store.read("iris").primary_key not in (bench.state.path / "snapshot.json").read_text()
         before = hashes()
-        store.regenerate("iris", "primary")
+        store.change("iris", partial(regenerated, which="primary", key="another-primary-key"))
         await bench.until(lambda: hashes() != before)
         assert hashes() == store.hashes("iris")
 

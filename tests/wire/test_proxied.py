@@ -46,19 +46,21 @@ async def test_a_balancer_that_asks_for_itself_is_served_as_itself(open_stage: O
     assert (await client.ask(request(body=b"{}"))).body == b"127.0.0.1"
 
 
+@pytest.mark.parametrize("over", ["tcp"])
 async def test_a_header_may_come_in_pieces(open_stage: OpenStage) -> None:
-    stage = await open_stage(proxied_by=HERE, tls=False)
+    stage = await open_stage(proxied_by=HERE)
     stage.replica.answer_all(lambda asked: reply(b"fine"))
     client = await stage.client()
     await client.send_in_bytes(V2 + request(body=b"{}"))
     assert (await client.reply()).body == b"fine"
 
 
+@pytest.mark.parametrize("over", ["tcp"])
 @pytest.mark.parametrize(
     "said", [request(body=b"{}"), b"PROXY TCP4 nobody\r\n", V2[:12] + b"\x31" + V2[13:], b"\x16\x03\x01"]
 )
 async def test_what_begins_otherwise_is_closed_and_counted(open_stage: OpenStage, said: bytes) -> None:
-    stage = await open_stage(proxied_by=HERE, tls=False)
+    stage = await open_stage(proxied_by=HERE)
     client = await stage.client()
     await client.send(said)
     assert await client.closed()
@@ -66,30 +68,34 @@ async def test_what_begins_otherwise_is_closed_and_counted(open_stage: OpenStage
     assert stage.replica.wires == []
 
 
+@pytest.mark.parametrize("over", ["tcp"])
 async def test_a_stranger_is_not_heard(open_stage: OpenStage) -> None:
-    stage = await open_stage(proxied_by="10.0.0.0/8", tls=False)
+    stage = await open_stage(proxied_by="10.0.0.0/8")
     client = await stage.client()
     assert await client.closed()
     assert "it is not one of the trusted proxies" in stage.refusals[0].message
 
 
+@pytest.mark.parametrize("over", ["tcp"])
 async def test_a_second_header_is_the_clients_own_and_no_request(open_stage: OpenStage) -> None:
-    stage = await open_stage(proxied_by=HERE, tls=False)
+    stage = await open_stage(proxied_by=HERE)
     client = await stage.client(preface=V1)
     await client.send(V1 + request(body=b"{}"))
     assert (await client.reply()).status == 400
 
 
+@pytest.mark.parametrize("over", ["tcp"])
 async def test_a_header_has_the_time_of_a_head(open_stage: OpenStage) -> None:
-    stage = await open_stage(proxied_by=HERE, tls=False, limits=Limits(head_timeout_ms=100))
+    stage = await open_stage(proxied_by=HERE, limits=Limits(head_timeout_ms=100))
     client = await stage.client()
     await client.send(V1[:20])
     assert await client.closed()
     assert "took too long" in stage.refusals[0].message
 
 
+@pytest.mark.parametrize("over", ["tcp"])
 async def test_connections_without_a_header_yet_are_counted(open_stage: OpenStage) -> None:
-    stage = await open_stage(proxied_by=HERE, tls=False, limits=Limits(max_connections=2))
+    stage = await open_stage(proxied_by=HERE, limits=Limits(max_connections=2))
     waiting = [await stage.client() for _ in range(2)]
     await until(lambda: stage.clients.count == 2)
     third = await stage.client()
@@ -99,8 +105,9 @@ async def test_connections_without_a_header_yet_are_counted(open_stage: OpenStag
     await until(lambda: stage.clients.count == 0)
 
 
+@pytest.mark.parametrize("over", ["tcp"])
 async def test_who_leaves_before_the_header_leaves_nothing(open_stage: OpenStage) -> None:
-    stage = await open_stage(proxied_by=HERE, tls=False)
+    stage = await open_stage(proxied_by=HERE)
     for end in (ClientWire.close, ClientWire.reset):
         client = await stage.client(preface=V1[:7])
         await until(lambda: stage.clients.count == 1)
@@ -110,9 +117,10 @@ async def test_who_leaves_before_the_header_leaves_nothing(open_stage: OpenStage
     assert stage.refusals == []
 
 
+@pytest.mark.parametrize("over", ["tcp"])
 async def test_who_has_left_before_it_was_met_is_no_stranger(open_stage: OpenStage) -> None:
     """As HAProxy's checks do: they say LOCAL, and reset the connection at once."""
-    stage = await open_stage(proxied_by=HERE, tls=False)
+    stage = await open_stage(proxied_by=HERE)
     sock = socket.create_connection(stage.address)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()

@@ -11,13 +11,13 @@ import base64
 import logging
 import math
 import random
-import secrets
 from collections.abc import Callable, Iterable
 
 import msgspec
 from msgspec import Struct
 
 from router.platforms import PlatformError
+from router.platforms.keys import new_key
 from router.platforms.kubernetes.api import Api, ApiError
 from router.platforms.kubernetes.cluster import KeysWanted
 from router.platforms.kubernetes.keys_secret import KEYS_TYPE, PRIMARY, SECONDARY
@@ -102,7 +102,7 @@ async def create_keys(api: Api, wanted: KeysWanted) -> bool:
 
     Raises PlatformError: SecretTaken, or that of the call.
     """
-    keys = {name: base64.b64encode(secrets.token_urlsafe(32).encode()).decode() for name in (PRIMARY, SECONDARY)}
+    keys = {name: base64.b64encode(new_key().encode()).decode() for name in (PRIMARY, SECONDARY)}
     folder = f"/api/v1/namespaces/{wanted.namespace}/secrets"
     try:
         await api.write("POST", folder, _secret(wanted, keys))
