@@ -27,6 +27,7 @@ check: $(VENV)/.test  ## Lint, types, layers, house rules
 
 bench: $(VENV)/.test  ## Beside HAProxy, nginx, Envoy and a stock Python proxy (wants wrk, haproxy, nginx)
 	$(BIN)/python -m bench $(BENCH)
+	$(if $(BENCH),,$(BIN)/python -m bench dispatch --quick)
 
 sim: $(VENV)/.test  ## Our autoscaler beside six others on virtual time: tables, and pictures in build/sim (minutes)
 	@mkdir -p build/sim

@@ -25,13 +25,19 @@ from rich.progress import Progress
 
 from autoscaler.chart import FORMATS, ChartError, Series, draw_timeline
 from autoscaler.feed import Feed
-from autoscaler.journal import BadLine, Journal, JournalError, journal_of, journals, older, read
+from autoscaler.journal import ROUTER, BadLine, Journal, JournalError, journal_of, journals, older, read
 from autoscaler.laws import LAWS
 from autoscaler.loop import Autoscaler
-from autoscaler.records import Decided, Terms
+from autoscaler.records import Decided, Record, Sized, SizeTerms, Terms
 from autoscaler.replay import Moment, Point, looks, measured_start_s, moments, recorded, summarise
 from autoscaler.replay import replay as replayed
 from autoscaler.scaled import LAW
+from autoscaler.self_feed import SelfFeed
+from autoscaler.self_loop import SelfScaler
+from autoscaler.self_observation import SelfScaling
+from autoscaler.self_options import self_scaling_of, self_scaling_options, thresholds_of
+from autoscaler.self_replay import Redecided, Thresholds, redecided
+from autoscaler.self_view import sizes_table, steps, steps_table
 from autoscaler.view import decisions_table, summaries_table
 from router.core.model import ScaleSettings
 from router.options import as_json as json_option
@@ -86,9 +92,16 @@ def autoscaler() -> None:
     help="Where replicas are counted and asked for.",
 )
 @in_cluster
+@self_scaling_options
 @_state_dir
 def run(
-    platform: str, namespaces: tuple[str, ...], namespace: str | None, adopt_v1: bool, vault: str, state_dir: Path
+    platform: str,
+    namespaces: tuple[str, ...],
+    namespace: str | None,
+    adopt_v1: bool,
+    vault: str,
+    state_dir: Path,
+    **given: Any,
 ) -> None:
     """Run one autoscaler process, until SIGTERM or SIGINT.
 
@@ -98,11 +111,14 @@ def run(
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     cluster = cluster_settings(platform, namespaces, namespace, adopt_v1, vault)
+    cluster = cluster._replace(router_deployment=given["router_deployment"])
     with _failing():
-        asyncio.run(_scale_until_stopped(platform, state_dir, cluster))
+        asyncio.run(_scale_until_stopped(platform, state_dir, cluster, self_scaling_of(given)))
 
 
-async def _scale_until_stopped(platform: str, state_dir: Path, cluster: ClusterSettings) -> None:
+async def _scale_until_stopped(
+    platform: str, state_dir: Path, cluster: ClusterSettings, own_size: SelfScaling | None
+) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -111,7 +127,11 @@ async def _scale_until_stopped(platform: str, state_dir: Path, cluster: ClusterS
         async with open_platform(platform, file=None, state_dir=state_dir, cluster=cluster, scaling=True) as opened:
             own = OwnIdentity(lambda: opened.administration.vault)
             scaling = Autoscaler(opened, partial(Feed, identify=own.client), journal)
-            await first(scaling.run(), _keep_up(own), _until(stop))
+            runs = [scaling.run(), _keep_up(own), _until(stop)]
+            if own_size is not None:
+                words = SelfFeed(own.client)
+                runs.append(SelfScaler(opened, lambda: scaling.leads, words, journal, own_size).run())
+            await first(*runs)
     finally:
         journal.close()
 
@@ -139,11 +159,12 @@ def explain(deployment: str, last: int, state_dir: Path, as_json: bool) -> None:
     """Say why DEPLOYMENT has so many replicas.
 
     Shows its last decisions, and what each was made of. DEPLOYMENT is `blue`, or `iris/blue` where several endpoints
-    have a `blue`.
+    have a `blue`; `router` is the router itself.
     """
     with _failing():
         key, file = journal_of(journals(state_dir), deployment)
         decisions: deque[Decided] = deque(maxlen=last)
+        sizes: deque[Sized] = deque(maxlen=last)
         left_out: list[str] = []
         for part in (older(file), file):
             for record in read(part) if part.exists() else ():
@@ -151,11 +172,16 @@ def explain(deployment: str, last: int, state_dir: Path, as_json: bool) -> None:
                     left_out.append(record.complaint)
                 elif isinstance(record, Decided):
                     decisions.append(record)
+                elif isinstance(record, Sized):
+                    sizes.append(record)
     if left_out:
         more = f" (and {len(left_out) - 1} more)" if left_out[1:] else ""
         click.echo(f"Left out: {left_out[0]}{more}", err=True)
     if as_json:
-        click.echo(json.dumps({"deployment": key, "decisions": msgspec.to_builtins(list(decisions))}, indent=2))
+        of = {"deployment": key, "decisions": [*decisions, *sizes]}
+        click.echo(json.dumps(msgspec.to_builtins(of), indent=2))
+    elif key == ROUTER:
+        print_table(sizes_table(list(sizes)))
     else:
         print_table(decisions_table(key, decisions))
 
@@ -176,6 +202,8 @@ def _chart_file(_: click.Context, __: click.Parameter, path: Path | None) -> Pat
 @option(
     "--cold-start", type=_Seconds(min=0, max=_LONGEST_S), help="Seconds a replica takes to start, instead of measured."
 )
+@option("--mean-ms", type=_Seconds(min=0, min_open=True), help="Of the router itself: --route-mean-ms, likewise.")
+@option("--p99-ms", type=_Seconds(min=0, min_open=True), help="Of the router itself: --route-p99-ms, likewise.")
 @option(
     "--chart", type=click.Path(path_type=Path, dir_okay=False), callback=_chart_file, help="Draw it: a .svg or .png."
 )
@@ -187,9 +215,16 @@ def replay(
 
     Shows what would have happened under other settings, or under the rules of another autoscaler. FILE is a
     deployment's journal, STATE_DIR/decisions/ENDPOINT.DEPLOYMENT.jsonl. The load stays what was recorded, whatever the
-    law does about it.
+    law does about it. Of router.jsonl it shows which steps the law of the router's own size would have taken.
     """
+    thresholds = thresholds_of(given)
     with _failing():
+        if _is_of_router(file):
+            if any(each is not None for each in (cold_start, chart, *given.values())):
+                raise click.UsageError(f"{file} is of the router itself: --mean-ms, --p99-ms and --json are for it.")
+            return _show_steps(_steps_again(file, thresholds), as_json)
+        if thresholds != Thresholds():
+            raise click.UsageError(f"{file} is of a deployment: --mean-ms and --p99-ms are for the router itself.")
         terms, story = _load(file)
         settings = _settings(terms.settings, given)
         start_s = cold_start if cold_start is not None else measured_start_s(story) or 0.0
@@ -211,13 +246,37 @@ def replay(
         click.echo(f"Drawn: {chart}", err=True)
 
 
-def _load(file: Path) -> tuple[Terms, list[Moment]]:
-    """The last terms, and what was recorded. Raises JournalError."""
-    records: list[Terms | Decided] = []
+def _is_of_router(file: Path) -> bool:
+    return isinstance(next(read(file), None), SizeTerms)
+
+
+def _steps_again(file: Path, thresholds: Thresholds) -> list[Redecided]:
+    """Raises JournalError."""
+    try:
+        return list(redecided(_records(file), thresholds))
+    except ValueError as error:
+        raise JournalError(f"{file}: {error}") from None
+
+
+def _show_steps(story: list[Redecided], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(steps(story), indent=2))
+    else:
+        print_table(steps_table(story))
+        click.echo("\nOpen loop: at each moment the size is the one that was recorded.")
+
+
+def _records(file: Path) -> Iterator[Record]:
+    """Raises JournalError."""
     for record in read(file):
         if isinstance(record, BadLine):
             raise JournalError(record.complaint)
-        records.append(record)
+        yield record
+
+
+def _load(file: Path) -> tuple[Terms, list[Moment]]:
+    """The last terms, and what was recorded. Raises JournalError."""
+    records = [record for record in _records(file) if isinstance(record, Terms | Decided)]
     try:
         story = moments(records)
     except ValueError as error:

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import httpx
 import msgspec
+from msgspec.structs import replace
 
 from router.core.model import Instance, Load
 from router.platforms import identity
@@ -52,9 +53,10 @@ class Feed:
         self._asking: dict[Instance, asyncio.Task[None]] = {}
 
     def follow(self, instances: Iterable[Instance], period_s: float) -> None:
-        """From now on these are asked, for a report every period at least; those that left are not any more."""
+        """From now on these are asked, for a report every period at least; those that left are not any more. Who begins
+        or ceases to take requests is asked on as before."""
         self._period_s = period_s
-        present = set(instances)
+        present = {replace(instance, serves=True) for instance in instances}
         for instance in self._asking.keys() - present:
             self._asking.pop(instance).cancel()
         for instance in present - self._asking.keys():
@@ -103,7 +105,8 @@ class Feed:
     ) -> tuple[list[Load], str | None]:
         """Its loads, and what to send back as `since`; None of a router that answers at once, whatever it is asked."""
         wait_s = 0.0 if since is None else self._period_s
-        params = {} if since is None else {"wait_ms": str(round(wait_s * 1000)), "since": since}
+        params = {"scope": "instance"}  # its internal port would add up what all instances have
+        params |= {} if since is None else {"wait_ms": str(round(wait_s * 1000)), "since": since}
         headers = {"accept": "application/json", "accept-encoding": "identity"}
         async with (
             asyncio.timeout(wait_s + PATIENCE_S),

@@ -2,7 +2,7 @@
 
 I/O: one file for each deployment, `<endpoint>.<deployment>.jsonl`, and one older file beside it, readable by their
 owner only. A line is a record (records.py). A decision that says nothing new is not written again, but at least once
-a minute.
+a minute. Those on the router's own size are in `router.jsonl`, each of them: they are few.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ import msgspec
 from msgspec.structs import replace
 
 from autoscaler.observation import Decision, Observation
-from autoscaler.records import Decided, Outcome, Terms
+from autoscaler.records import Decided, Outcome, Record, Sized, SizeTerms, Terms
+from autoscaler.self_observation import SelfScaling, SizeDecision, SizeSeen
 from router.core.model import Deployment, ScaleSettings
 
 MAX_FILE_BYTES = 8 * 2**20
 MAX_LINE_BYTES = 2**20
 SAY_AGAIN_S = 60.0
+ROUTER = "router"
+"""Stands for the router itself, where others are `endpoint/deployment`."""
 _SUFFIX = ".jsonl"
 
 
@@ -83,8 +86,22 @@ class _Page:
 
     def __init__(self, path: Path) -> None:
         self.file = _File(path)
-        self.terms: Terms | None = None
+        self.terms: Terms | SizeTerms | None = None
         self.last: Decided | None = None
+
+    def has_other_terms(self, terms: Terms | SizeTerms) -> bool:
+        return self.terms is None or replace(self.terms, time=terms.time) != terms
+
+    def write(self, terms: Terms | SizeTerms, record: Decided | Sized) -> None:
+        """Raises OSError."""
+        line = msgspec.json.encode(record) + b"\n"
+        changed = self.has_other_terms(terms)
+        if self.file.size_bytes + len(line) > MAX_FILE_BYTES:
+            self.file.turn_over()
+        if changed or self.file.size_bytes == 0:
+            self.file.write(msgspec.json.encode(terms) + b"\n")
+            self.terms = terms
+        self.file.write(line)
 
 
 class Journal:
@@ -101,9 +118,25 @@ class Journal:
         now = round(time.time(), 3)  # noqa: TID251 - a log's time is the calendar's
         decided = Decided(time=now, seen=_rounded(seen), decision=decision, outcome=outcome, fault=fault)
         try:
-            self._write(self._page(deployment), _terms(deployment, now), decided)
+            page = self._page(deployment.key)
+            terms = _terms(deployment, now)
+            if page.last is None or page.has_other_terms(terms) or not _says_the_same(page.last, decided):
+                page.write(terms, decided)
+                page.last = decided
         except OSError:
             self.forget(deployment.key)
+            raise
+
+    def append_size(
+        self, settings: SelfScaling, seen: SizeSeen, decision: SizeDecision, outcome: Outcome, fault: str
+    ) -> None:
+        """Of the router itself. Raises OSError, as `append`."""
+        now = round(time.time(), 3)  # noqa: TID251 - a log's time is the calendar's
+        record = Sized(time=now, seen=seen, decision=decision, outcome=outcome, fault=fault)
+        try:
+            self._page(ROUTER).write(SizeTerms(time=now, settings=settings), record)
+        except OSError:
+            self.forget(ROUTER)
             raise
 
     def forget(self, key: str) -> None:
@@ -116,27 +149,14 @@ class Journal:
         for key in list(self._pages):
             self.forget(key)
 
-    def _page(self, deployment: Deployment) -> _Page:
-        page = self._pages.get(deployment.key)
+    def _page(self, key: str) -> _Page:
+        page = self._pages.get(key)
         if page is not None and not page.file.is_there():
-            self.forget(deployment.key)
-        if deployment.key not in self._pages:
+            self.forget(key)
+        if key not in self._pages:
             _make(self._folder)
-            self._pages[deployment.key] = _Page(journal_file(self._folder, deployment.key))
-        return self._pages[deployment.key]
-
-    def _write(self, page: _Page, terms: Terms, decided: Decided) -> None:
-        changed = page.terms is None or replace(page.terms, time=terms.time) != terms
-        if not changed and page.last is not None and _says_the_same(page.last, decided):
-            return
-        line = msgspec.json.encode(decided) + b"\n"
-        if page.file.size_bytes + len(line) > MAX_FILE_BYTES:
-            page.file.turn_over()
-        if changed or page.file.size_bytes == 0:
-            page.file.write(msgspec.json.encode(terms) + b"\n")
-            page.terms = terms
-        page.file.write(line)
-        page.last = decided
+            self._pages[key] = _Page(journal_file(self._folder, key))
+        return self._pages[key]
 
 
 def journals(state_dir: Path) -> Path:
@@ -149,7 +169,7 @@ def journal_file(folder: Path, key: str) -> Path:
 
 
 def journal_of(folder: Path, name: str) -> tuple[str, Path]:
-    """Key and file of the deployment `blue` or `iris/blue`.
+    """Key and file of the deployment `blue` or `iris/blue`, or of the `router`.
 
     Raises JournalError, with the names that there are, unless exactly one is meant.
     """
@@ -159,6 +179,8 @@ def journal_of(folder: Path, name: str) -> tuple[str, Path]:
             f"No decision is recorded in {folder}: `scoregate up FILE` records them for deployments with scaleSettings."
         )
     meant = [key for key in keys if name in (key, key.partition("/")[2])]
+    if name in keys:
+        meant = [name]
     if not meant:
         raise JournalError(f"No decision on {name} is recorded in {folder}; there are: {', '.join(keys)}.")
     if len(meant) > 1:
@@ -171,12 +193,12 @@ def older(path: Path) -> Path:
     return path.with_name(f"{path.name}.1")
 
 
-def read(path: Path) -> Iterator[Terms | Decided | BadLine]:
+def read(path: Path) -> Iterator[Record | BadLine]:
     """Line by line. A last line without its end is being written, or never was: it is left out.
 
     Raises JournalError for a file that can't be read at all.
     """
-    decoder = msgspec.json.Decoder(Terms | Decided)
+    decoder = msgspec.json.Decoder(Record)
     try:
         with path.open("rb") as file:
             number = 0

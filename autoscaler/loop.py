@@ -84,6 +84,11 @@ class Autoscaler:
                 call.cancel()
             await asyncio.gather(*calls, return_exceptions=True)
 
+    @property
+    def leads(self) -> bool:
+        """Whether this process may scale now."""
+        return self._leads
+
     def report(self, instance: str, loads: list[Load], at_s: float) -> None:
         self._utilization.report(instance, loads)
         for load in loads:
@@ -127,7 +132,7 @@ class Autoscaler:
         for key in self._scaled.keys() - declared.keys():
             self._forget(key)
         share = shares(snapshot)
-        instances = frozenset(instance.id for instance in snapshot.instances)
+        instances = {instance.id: instance.serves for instance in snapshot.instances}
         for key, deployment in declared.items():
             if key not in self._scaled:
                 self._scaled[key] = ScaledDeployment(deployment)

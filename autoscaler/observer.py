@@ -34,6 +34,7 @@ class Observer:
         self._starts_s: list[float] = []
         self._replicas: Sequence[Replica] = ()
         self._instances: frozenset[str] = frozenset()
+        self._aside: frozenset[str] = frozenset()
         self._wished = 0
         self._trouble: Trouble | None = None
 
@@ -44,13 +45,15 @@ class Observer:
         instances: Iterable[str],
         trouble: Trouble | None,
         now: float,
+        aside: frozenset[str] = frozenset(),
     ) -> None:
-        """The platform says so. `wished`: None where it knows no number; then it is what there is."""
+        """The platform says so. `wished`: None where it knows no number; then it is what there is. `aside`: those of
+        the instances that take no requests now. What they still have counts; that they are silent says nothing."""
         # One that is ready when it is first seen has started; how long that took, nobody saw.
         self._started |= {each.uid for each in replicas if each.ready and each.uid not in self._first_seen}
         self._replicas = replicas
         self._wished = sum(not replica.leaving for replica in replicas) if wished is None else wished
-        self._instances = frozenset(instances)
+        self._instances, self._aside = frozenset(instances), aside
         self._trouble = trouble
         self._reports = {name: report for name, report in self._reports.items() if name in self._instances}
         self._first_seen = {replica.uid: self._first_seen.get(replica.uid, now) for replica in replicas}
@@ -73,7 +76,9 @@ class Observer:
         self._reports[instance] = (at_s, load)
 
     def observe(self, now: float) -> Observation:
-        present = [load for at_s, load in self._reports.values() if now - at_s <= self._valid_s]
+        fresh = {name: load for name, (at_s, load) in self._reports.items() if now - at_s <= self._valid_s}
+        present, serving = fresh.values(), self._instances - self._aside
+        heard = [at_s for name, (at_s, _) in self._reports.items() if name in fresh or name in serving]
         starting = [each for each in self._replicas if not each.ready and not each.leaving]
         starting = [each for each in starting if each.uid not in self._started]  # one that fell ill does not start
         return Observation(
@@ -89,7 +94,7 @@ class Observer:
             held_seconds_total=self._totals["held_seconds_total"],
             refused_total=int(self._totals["refused_total"]),
             start_s=median(self._starts_s) if self._starts_s else None,
-            heard_s=fmean(at_s for at_s, _ in self._reports.values()) if self._reports else None,
-            complete=bool(self._instances) and len(present) == len(self._instances),
+            heard_s=fmean(heard) if heard else None,
+            complete=bool(serving) and serving <= fresh.keys(),
             trouble=self._trouble,
         )

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from autoscaler.observation import Decision, Observation
+from autoscaler.self_observation import SelfScaling, SizeDecision, SizeSeen
 from router.core.model import ScaleSettings
 
 EpochS = Annotated[float, Meta(ge=0, le=253_402_214_400)]
@@ -39,3 +40,25 @@ class Decided(Struct, frozen=True, kw_only=True, tag="decision", rename="camel",
     outcome: Outcome = "keep"
     fault: str = ""
     """Why the platform refused what was asked for before."""
+
+
+class SizeTerms(Struct, frozen=True, kw_only=True, tag="size-terms", rename="camel"):
+    """As `Terms`, of the router's own size."""
+
+    time: EpochS
+    settings: SelfScaling
+
+
+class Sized(Struct, frozen=True, kw_only=True, tag="size", rename="camel", omit_defaults=True):
+    """One decision on it, with all that it was made of."""
+
+    time: EpochS
+    seen: SizeSeen
+    decision: SizeDecision
+    outcome: Outcome = "keep"
+    fault: str = ""
+    """Why the platform refused what was asked for before."""
+
+
+Record = Terms | Decided | SizeTerms | Sized
+"""Whatever a line may be."""

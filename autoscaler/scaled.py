@@ -7,6 +7,7 @@ it knows all when the hold ends; only what something else scales is stronger tha
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from msgspec.structs import replace
@@ -46,15 +47,15 @@ class ScaledDeployment:
         self._loads: dict[str, Load] = {}
         self._hold: Hold | None = None
         self._share: Share | None = None
-        self._instances: frozenset[str] = frozenset()
+        self._instances: Mapping[str, bool] = {}
 
     @property
     def key(self) -> str:
         return self.noun.key
 
-    def follow(self, deployment: Deployment, share: Share, instances: frozenset[str], now: float) -> None:
-        """`instances`: ids of the routers there are. A law keeps what it remembers until the settings it was made of
-        change."""
+    def follow(self, deployment: Deployment, share: Share, instances: Mapping[str, bool], now: float) -> None:
+        """`instances`: ids of the routers there are, and whether each takes requests. A law keeps what it remembers
+        until the settings it was made of change."""
         if (deployment.scale, _concurrency(deployment)) != (self.noun.scale, _concurrency(self.noun)):
             self._law = None
         self.noun = deployment
@@ -69,7 +70,8 @@ class ScaledDeployment:
         if self._asked is not None and self._asked[0] == self._wished:
             self._asked = None
         self._loads = {instance: load for instance, load in self._loads.items() if instance in instances}
-        self._observer.follow(share.replicas, share.wished, instances, gravest, now)
+        aside = frozenset(instance for instance, serves in instances.items() if not serves)
+        self._observer.follow(share.replicas, share.wished, instances, gravest, now, aside)
         self._share, self._instances = share, instances
 
     def report(self, instance: str, load: Load, at_s: float) -> bool:

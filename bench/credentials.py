@@ -37,6 +37,7 @@ from bench.report import Spread, spread
 from router.core.auth import hashed
 from router.core.keys import regenerated
 from router.core.model import Endpoint, JwtSettings
+from router.core.tally import Memory
 from router.gate import Gate
 from router.platforms.keys import KeyStore
 from router.platforms.memory_administration import MemoryVault
@@ -150,7 +151,7 @@ async def gate_alone(issuer: Issuer, headers: dict[str, list[bytes]], rounds: in
     revocations = Revocations(MemoryVault(), CLOCK)
     await revocations.refresh()
     issuers = Issuers()
-    gate = Gate(OwnTokens(MemoryVault(), revocations, CLOCK), issuers, revocations, CLOCK)
+    gate = Gate(OwnTokens(MemoryVault(), revocations, CLOCK), issuers, revocations, CLOCK, Memory())
     gate.follow(tuple(endpoints.values()))
     await issuers.fetch(endpoints["jwt"])
     taken: dict[str, list[float]] = {title: [] for title in headers}

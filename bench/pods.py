@@ -23,6 +23,8 @@ from rich.table import Table
 
 from bench import crowd
 from bench.latency import Quantiles, quantiles
+from router.core.sharing import Sharing
+from router.core.tally import Memory
 from router.fleet import Fleet
 from router.platforms import ClusterSettings
 from router.platforms.kubernetes.cluster import Cluster
@@ -85,7 +87,7 @@ class Router:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._cluster = Cluster(ClusterSettings())
-        self.fleet = Fleet(Upstream(connect_timeout_ms=1_000, idle_ms=1_000))
+        self.fleet = Fleet(Upstream(connect_timeout_ms=1_000, idle_ms=1_000), Memory(), Sharing("bench", lambda: None))
 
     def declare(self) -> None:
         share = -(-self._plan.pods // self._plan.workloads)

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Iterator
 from typing import Protocol
 
+import msgspec
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -17,12 +18,13 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from router.administration import OPEN_PAGES, Desk, error_pages
+from router.core.model import InstanceStanding
 from router.exposition import pieces
-from router.load_page import Loaded, load_page
+from router.load_page import LoadedTogether, load_page
 from router.platforms import Standing
 
 
-class Administered(Loaded, Protocol):
+class Administered(LoadedTogether, Protocol):
     """What the pages show; `router.server` has it."""
 
     def not_ready_because(self) -> str | None:
@@ -30,6 +32,9 @@ class Administered(Loaded, Protocol):
 
     def standing(self) -> Standing:
         """How far what is served can be believed to be up to date."""
+
+    async def standings(self) -> list[InstanceStanding]:
+        """All that there are, and how this one sees them."""
 
 
 def admin_app(administered: Administered, registry: CollectorRegistry, desk: Desk) -> Starlette:
@@ -54,11 +59,21 @@ def admin_app(administered: Administered, registry: CollectorRegistry, desk: Des
         content_type, families = pieces(registry, request.headers.get("accept", ""))
         return Response(await _joined(families), headers={"content-type": content_type})
 
-    async def index(_: Request) -> Response:
-        return JSONResponse({"pages": ["/healthz", "/readyz", "/metrics", "/load", *OPEN_PAGES]})
+    async def instances(_: Request) -> Response:
+        """Every router process of the installation, and how the one that answers sees it."""
+        return Response(msgspec.json.encode(await administered.standings()), media_type="application/json")
 
-    pages = {"/": index, "/healthz": healthz, "/readyz": readyz, "/metrics": metrics, "/load": load_page(administered)}
-    routes = [Route(path, page, methods=["GET"]) for path, page in pages.items()]
+    async def index(_: Request) -> Response:
+        return JSONResponse({"pages": [*pages, *OPEN_PAGES]})
+
+    pages = {
+        "/healthz": healthz,
+        "/readyz": readyz,
+        "/metrics": metrics,
+        "/load": load_page(administered),
+        "/instances": instances,
+    }
+    routes = [Route(path, page, methods=["GET"]) for path, page in {"/": index, **pages}.items()]
     app = Starlette(routes=[*routes, *desk.routes()], exception_handlers=error_pages())
     app.router.redirect_slashes = False  # a redirect would go where the client's Host header says
     return app

@@ -1,7 +1,7 @@
 """How does a request wait for a slot of its deployment?
 
-I/O: timers and futures of the event loop only. The decisions are `core.dispatch`'s and `core.health`'s; this file
-gives them the time, and wakes whom they name.
+I/O: timers and futures of the event loop only. The decisions are `core.dispatch`'s and `core.health`'s, and where
+other instances have a say `core.sharing`'s; this file gives them the time, and wakes whom they name.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
+from router.core.borrowing import Borrower
 from router.core.dispatch import Dispatcher, NoRoom, Permit, Ticket
 from router.core.errors import NoReadyReplicas, Overloaded, ReplicaUnreachable, RouterError, Unavailable
 from router.core.health import SLOW_START, OutlierDetector
 from router.core.model import Deployment, Replica
+from router.core.sharing import Sharing
 from router.pressure import Pressure
 
 _NONE: frozenset[str] = frozenset()
@@ -21,7 +23,7 @@ _NONE: frozenset[str] = frozenset()
 class Admission:
     """The slots, the queue and the health of one deployment's replicas."""
 
-    def __init__(self, deployment: Deployment, pressure: Pressure) -> None:
+    def __init__(self, deployment: Deployment, pressure: Pressure, sharing: Sharing) -> None:
         self._loop = asyncio.get_running_loop()
         self._pressure = pressure
         self._endpoint = deployment.endpoint
@@ -29,6 +31,9 @@ class Admission:
         self.dispatcher = Dispatcher(
             deployment.request.max_concurrent_requests_per_instance, deployment.request.max_queue_length
         )
+        self._sharing = sharing
+        self._slots = Borrower(deployment.key, self.dispatcher, self._wake, self._refuse)
+        sharing.add(self._slots)
         self._outliers = OutlierDetector()
         self._waiting: dict[Ticket, asyncio.Future[Permit]] = {}
         self._deadlines: dict[Ticket, asyncio.TimerHandle] = {}
@@ -54,7 +59,7 @@ class Admission:
             self._catches_up_until = None
             self._max_wait_s = self._settings.max_queue_wait_ms / 1000
         try:
-            return self.dispatcher.acquire(now, now + self._max_wait_s, avoid)
+            return self._slots.acquire(now, now + self._max_wait_s, avoid)
         except NoRoom:
             self._pressure.rise()
             raise self._refusal() from None
@@ -63,7 +68,7 @@ class Admission:
         """To be called in the tick that gave the ticket. Raises Unavailable when `maxQueueWaitMs` (of a held request:
         `maxColdStartWaitMs`) has passed, or as soon as waiting is in vain. Cancelled, it leaves no slot behind."""
         if self._trouble is not None:
-            self.dispatcher.expire(ticket)
+            self._slots.expire(ticket, self._loop.time())
             raise self._refusal()
         if self.dispatcher.queued == 1:
             self._pressure.rise()
@@ -73,14 +78,14 @@ class Admission:
         try:
             return await future
         except asyncio.CancelledError:
-            self._wake(self.dispatcher.abandon(ticket, self._loop.time()))
+            self._wake(self._slots.abandon(ticket, self._loop.time()))
             raise
         finally:
             self._deadlines.pop(ticket).cancel()
             self._waiting.pop(ticket, None)
 
     def release(self, permit: Permit) -> None:
-        ticket = self.dispatcher.release(permit, self._loop.time())
+        ticket = self._slots.release(permit, self._loop.time())
         if ticket is not None:
             self._wake(ticket)
 
@@ -95,8 +100,13 @@ class Admission:
         until = self._outliers.failed(uid, self._loop.time(), self.dispatcher.ready, refused=refused)
         if until is not None:
             self._end_warm_up(uid)
-            self.dispatcher.pause(uid)
+            self._slots.pause(uid, until, self._loop.time())
             self._left_out[uid] = self._loop.call_at(until, self._readmit, uid)
+
+    @property
+    def asked_total(self) -> int:
+        """Requests for which the deployment's owner was asked, ever."""
+        return self._slots.asked_total
 
     # -- replicas ------------------------------------------------------------------------------------------
 
@@ -109,17 +119,18 @@ class Admission:
         slots = settings.max_concurrent_requests_per_instance
         # Neither a slot that the new limit forbids nor one of a replica that leaves may be handed out on the way.
         if 0 < slots < (before.max_concurrent_requests_per_instance or slots + 1):
-            self._wake(*self.dispatcher.configure(slots, settings.max_queue_length, now))
-            self._wake(*self.dispatcher.update(present.values(), now))
+            self._wake(*self._slots.configure(slots, settings.max_queue_length, now))
+            self._wake(*self._slots.update(present.values(), now))
         else:
-            self._wake(*self.dispatcher.update(present.values(), now))
-            self._wake(*self.dispatcher.configure(slots, settings.max_queue_length, now))
+            self._wake(*self._slots.update(present.values(), now))
+            self._wake(*self._slots.configure(slots, settings.max_queue_length, now))
+        self._sharing.update(deployment.key, present.values(), slots, settings.max_queue_length, now)
         self._outliers.keep(set(present))
         for uid in self._warming.keys() - present.keys():
             self._end_warm_up(uid)
         for uid in self._left_out.keys() - present.keys():
             self._left_out.pop(uid).cancel()
-            self.dispatcher.resume(uid, now)  # should it return, it returns as a new one would
+            self._slots.resume(uid, now)  # should it return, it returns as a new one would
         ready = {uid for uid, replica in present.items() if replica.ready and not replica.leaving}
         if slots != 1:  # one slot leaves nothing to start slowly with
             for uid in ready - self._ready - self._left_out.keys():
@@ -143,6 +154,7 @@ class Admission:
         self._warming.clear()
         self._left_out.clear()
         self._turn_away("the deployment was removed")
+        self._sharing.remove(self._slots, self._loop.time())
 
     # -- inside --------------------------------------------------------------------------------------------
 
@@ -178,7 +190,7 @@ class Admission:
         """All who wait are told at once."""
         for ticket, future in self._waiting.items():
             if not future.done():
-                self.dispatcher.expire(ticket)
+                self._slots.expire(ticket, self._loop.time())
                 future.set_exception(NoReadyReplicas(self._endpoint, reason))
 
     def _warm_up(self, uid: str, step: int) -> None:
@@ -196,13 +208,20 @@ class Admission:
     def _readmit(self, uid: str) -> None:
         self._left_out.pop(uid).cancel()
         self._outliers.readmit(uid)
-        self._wake(*self.dispatcher.resume(uid, self._loop.time()))
+        self._wake(*self._slots.resume(uid, self._loop.time()))
 
     def _expire(self, ticket: Ticket) -> None:
         future = self._waiting.pop(ticket, None)
         if future is not None and not future.done():
-            self.dispatcher.expire(ticket)
+            self._slots.expire(ticket, self._loop.time())
             future.set_exception(self._refusal(ticket.deadline - ticket.came_at))
+
+    def _refuse(self, ticket: Ticket, wait_s: float | None) -> None:
+        """The deployment's owner has no room for it to wait, either."""
+        future = self._waiting.pop(ticket, None)
+        if future is not None and not future.done():
+            self._pressure.rise()
+            future.set_exception(Overloaded(self._endpoint, wait_s))
 
     def _refusal(self, waited_s: float = 0.0) -> Unavailable:
         if self.dispatcher.has_ready:
@@ -215,6 +234,6 @@ class Admission:
     def _wake(self, *tickets: Ticket | None) -> None:
         for ticket in tickets:
             if ticket is not None and ticket.permit is not None:
-                future = self._waiting[ticket]
-                if not future.done():  # else its task is being cancelled, and will abandon the ticket with its permit
+                future = self._waiting.get(ticket)  # None: it has its permit before it began to wait
+                if future is not None and not future.done():  # else its task is cancelled, and will abandon the ticket
                     future.set_result(ticket.permit)

@@ -185,18 +185,18 @@ class Router:
             error.__traceback__ = None  # its frames hold the request, which holds the error: neither would be let go
         if live is None:
             name = "" if request.endpoint is None else request.endpoint.name
-            self._fleet.unrouted[name].count(request.status)
+            self._fleet.count_unrouted(name, request.status)
         else:
-            counters = live.counters
-            counters.count(request.status)
-            counters.latency.add(duration_s)
-            counters.overhead.add(request.overhead_s)
-            if request.waited_s:
-                counters.queue_wait.add(request.waited_s)
-            else:
-                counters.queue_wait.add_zero()
-            counters.request_bytes += request.body_bytes
-            counters.reply_bytes += request.reply_bytes
+            live.counters.conclude(
+                request.status,
+                duration_s,
+                request.overhead_s,
+                request.waited_s,
+                request.body_bytes,
+                request.reply_bytes,
+            )
+            if error is not None or request.attempts > 1:
+                live.note_troubles()
         if request.caller is not None:
             request.caller.count(request.status)
         if self._access_log is not None:

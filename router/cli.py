@@ -8,40 +8,34 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import MISSING, fields
-from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, get_args
 
 import click
-import httpx
-import msgspec
 import uvloop
 import yaml
 from rich.console import Console
-from rich.table import Table
 
 from router import __version__
 from router.administrator.calls import AdministrationError
 from router.commands import COMMANDS
-from router.commands.spelling import shown
+from router.commands.status import status
 from router.config import ConfigError, Limits, PlainHttp, RouterConfig, networks
 from router.core.declare import effective_settings
-from router.core.model import Endpoint, Load
+from router.core.model import Endpoint
 from router.options import Command, cluster_settings, in_cluster, option, state_dir
 from router.options import as_json as json_option
-from router.platforms import PLATFORMS, ClusterSettings, PlatformError, open_platform
-from router.platforms.by_hand import ByHandFile
+from router.platforms import PLATFORMS, ClusterSettings, PlatformError
 from router.platforms.endpoints_file import load_manifest
 from router.platforms.local.state import StateDirectory
-from router.server import RouterServer
-from router.tables import print_table
+from router.post import only
 from router.up import up as run_up
+from router.workers.parent import run as run_workers
+from router.workers.worker import log_to_stderr, serve
 
 _ADDED = "scoregate.commands"
 _GROUPS = {
@@ -151,6 +145,18 @@ def _between_instances(defaults: dict[str, Any]) -> list[Callable[[Command], Com
     ]
 
 
+def _workers(defaults: dict[str, Any]) -> list[Callable[[Command], Command]]:
+    return [
+        option("--workers", type=int, default=defaults["workers"], help="Processes that share the ports."),
+        option(
+            "--max-workers",
+            type=int,
+            default=defaults["max_workers"],
+            help="So many may become of them when the router scales itself; 0: no more than --workers.",
+        ),
+    ]
+
+
 _proxy_protocol = option(
     "--proxy-protocol",
     is_flag=True,
@@ -173,6 +179,7 @@ def _serving(command: Command) -> Command:
         ),
         option("--admin-host", default=defaults["admin_host"], help="Address of the internal port."),
         *_between_instances(defaults),
+        *_workers(defaults),
         _state_dir,
         option(
             "--access-log",
@@ -253,27 +260,34 @@ def _spelled(options: dict[str, Any]) -> list[str]:
 )
 @option("--file", type=click.Path(path_type=Path, dir_okay=False), help="Static: the endpoints file.")
 @in_cluster
+@option(
+    "--pod",
+    default="",
+    show_default="the host's name",
+    metavar="NAME",
+    help="Kubernetes: this process's own Pod, where routers run.",
+)
 @_serving
-def router(namespaces: tuple[str, ...], namespace: str | None, adopt_v1: bool, vault: str, **options: Any) -> None:
-    """Run one router process.
+def router(
+    namespaces: tuple[str, ...], namespace: str | None, adopt_v1: bool, vault: str, pod: str, **options: Any
+) -> None:
+    """Run a router.
 
     `local` follows the replicas that `scoregate up` runs with the same --state-dir; `static` serves the fixed
     addresses of an endpoints file, and probes them; `kubernetes` serves the InferenceEndpoints of a cluster: the one
     that it runs in, or that of KUBECONFIG.
     """
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    for chatty in ("httpx", "uvicorn"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    log_to_stderr()
     config = _config(**options)
-    cluster = cluster_settings(config.platform, namespaces, namespace, adopt_v1, vault)
+    cluster = cluster_settings(config.platform, namespaces, namespace, adopt_v1, vault, pod)
+    _route(config, cluster)
+
+
+def _route(config: RouterConfig, cluster: ClusterSettings) -> None:
+    if config.most_workers > 1:
+        sys.exit(run_workers(config, cluster))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_route(config, cluster))
-
-
-async def _route(config: RouterConfig, cluster: ClusterSettings) -> None:
-    platform = open_platform(config.platform, file=config.file, state_dir=config.state_dir, cluster=cluster)
-    async with platform:
-        await RouterServer(config, platform).run()
+        runner.run(serve(config, cluster, only()))
 
 
 def _config(**options: Any) -> RouterConfig:
@@ -319,63 +333,5 @@ def _difference(running: tuple[Endpoint, ...], declared: tuple[Endpoint, ...]) -
     return ", ".join(sorted(changes)) or "no difference"
 
 
-@main.command()
-@_state_dir
-@json_option
-def status(state_dir: Path, as_json: bool) -> None:
-    """Show what runs on this machine, and how busy it is.
-
-    In a cluster, `kubectl get inferenceendpoints` does.
-    """
-    state = StateDirectory(state_dir)
-    place = state.read_router()
-    if place is None:
-        raise PlatformError(
-            f"No router has run in {state_dir}: start one with `scoregate up FILE`. "
-            "In a cluster, `kubectl get inferenceendpoints` shows what runs."
-        )
-    try:
-        reply = httpx.get(f"{place.admin}/load", timeout=5.0, trust_env=False).raise_for_status()
-    except httpx.HTTPError as error:
-        raise PlatformError(f"The router of {state_dir} does not answer on {place.admin}: {error}") from None
-    try:
-        loads = msgspec.json.decode(reply.content, type=list[Load])
-    except msgspec.DecodeError:
-        raise PlatformError(f"What answers on {place.admin} is not the router of {state_dir} any more.") from None
-    if as_json:
-        plain = {"scoring": place.public, "internal": place.admin, "deployments": msgspec.to_builtins(loads)}
-        click.echo(json.dumps(plain, indent=2))
-    else:
-        print_table(_status_table(loads))
-        for line in _set_by_hand(state_dir, time.time()):  # noqa: TID251 - a hold ends by the calendar
-            click.echo(line)
-
-
-def _set_by_hand(state_dir: Path, now_s: float) -> Iterator[str]:
-    file = ByHandFile(state_dir)
-    file.look()
-    for key, hold in sorted(file.present.holds.items()):
-        if hold.until_s > now_s:
-            until = datetime.fromtimestamp(hold.until_s, UTC)
-            yield f"{key}: held at {hold.replicas} by hand until {shown(until)}"
-    for uid in file.present.drained:
-        yield f"{uid}: drained by hand; `scoregate drain --undo {uid}` lets it take requests again"
-
-
-def _status_table(loads: list[Load]) -> Table:
-    table = Table(
-        box=None, header_style="bold", caption="Busy: replicas with a request. Refused: for lack of room, ever."
-    )
-    for column in ("Endpoint", "Deployment", "Ready"):
-        table.add_column(column, no_wrap=True)
-    for column in ("Busy", "In flight", "Queued", "Utilization", "Refused"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for load in sorted(loads, key=lambda load: (load.endpoint, load.deployment)):
-        ready = f"{load.ready} of {load.total}" + (f", {load.starting} starting" if load.starting else "")
-        figures = (load.busy, load.in_flight, load.queued, f"{load.utilization:.0%}", load.refused_total)
-        table.add_row(load.endpoint, load.deployment, ready, *map(str, figures))
-    return table
-
-
-for _command in COMMANDS:
+for _command in (status, *COMMANDS):
     main.add_command(_command)

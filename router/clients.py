@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from router.config import Limits
 from router.core.errors import RouterError
+from router.core.tally import Ledger
 
 if TYPE_CHECKING:
     from router.listening.encrypted import Encrypted
@@ -19,10 +20,14 @@ if TYPE_CHECKING:
     from router.protocol import ClientConnection
 
 
+FAILED_HANDSHAKES = "failed handshakes"
+"""Name of their cell in the ledger."""
+
+
 class Clients:
     """All connections of clients, and what they may take."""
 
-    def __init__(self, limits: Limits, on_refusal: Callable[[RouterError, str], bytes]) -> None:
+    def __init__(self, limits: Limits, on_refusal: Callable[[RouterError, str], bytes], ledger: Ledger) -> None:
         """`on_refusal`: told of each request that no app saw, and the client's address; returns an id for the reply."""
         self.limits = limits
         self.on_refusal = on_refusal
@@ -30,13 +35,20 @@ class Clients:
         self.open: set[ClientConnection] = set()
         self.arriving: set[Encrypted | Proxied] = set()
         """Those that have not come to a byte of a request: TLS is agreed on, or a balancer says whose they are."""
-        self.failed_handshakes = 0
-        """Ever; only grows."""
+        (self._failed_handshakes,) = ledger.open((FAILED_HANDSHAKES,), 1)
         self.is_draining = False
 
     @property
     def count(self) -> int:
         return len(self.open) + len(self.arriving)
+
+    @property
+    def failed_handshakes(self) -> int:
+        """Ever; only grows."""
+        return int(self._failed_handshakes[0])
+
+    def count_failed_handshake(self) -> None:
+        self._failed_handshakes[0] += 1
 
     def close_oldest_idle(self) -> bool:
         """To make room; False when each connection is in use."""

@@ -15,6 +15,9 @@ PlainHttp = Literal["refuse", "redirect"]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
+_LAST_PORT = 65_535
+
+
 class ConfigError(ValueError):
     """A setting that can't be; the message names the setting, the value and the rule."""
 
@@ -91,6 +94,10 @@ class RouterConfig:
     """After SIGTERM: how long new connections are still taken, so that load balancers see that it is not ready."""
     drain_timeout_ms: int = 300_000
     """After the grace: how long requests in flight may take; then they are cut."""
+    workers: int = 1
+    """Processes that share the ports."""
+    max_workers: int = 0
+    """So many there may be later; 0: as many as `workers`, and no more."""
     limits: Limits = Limits()
 
     def __post_init__(self) -> None:
@@ -107,8 +114,27 @@ class RouterConfig:
         for name in ("connect_timeout_ms", "replica_idle_ms", "drain_timeout_ms"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        self._check_workers()
         if self.drain_grace_ms < 0:
             raise ConfigError(f"drain_grace_ms is {self.drain_grace_ms}; it must be at least 0.")
+
+    @property
+    def most_workers(self) -> int:
+        return max(self.workers, self.max_workers)
+
+    def _check_workers(self) -> None:
+        if self.workers < 1:
+            raise ConfigError(f"--workers is {self.workers}; it must be at least 1.")
+        if self.max_workers and self.max_workers < self.workers:
+            raise ConfigError(
+                f"--max-workers is {self.max_workers}; it must be at least --workers, which is {self.workers}."
+            )
+        last = self.peer_port + self.most_workers - 1
+        if self.peer_port and last > _LAST_PORT:
+            raise ConfigError(
+                f"--peer-port is {self.peer_port}, and each of {self.most_workers} workers needs one of its own: the "
+                f"last would be {last}, beyond {_LAST_PORT}."
+            )
 
     def _check_tls(self) -> None:
         if self.tls_dir is None:

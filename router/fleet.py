@@ -16,11 +16,16 @@ from router.admission import Admission
 from router.core.model import Deployment, Endpoint, Load, Replica, Snapshot, Trouble
 from router.core.retries import RetryBudget
 from router.core.routes import RouteTable
-from router.metrics import Counters
+from router.core.sharing import Sharing
+from router.core.tally import MOMENTARY, Ledger
+from router.counters import Counters
 from router.pressure import Pressure
 from router.replica_tls import Secured, secured
 from router.tls import TlsError
 from router.upstream import Upstream
+
+LOADS = MOMENTARY + "load"
+"""Kind of a load's name in the ledger; labels are endpoint and deployment. Cells: in flight, queued, busy."""
 
 _log = logging.getLogger("scoregate.router")
 
@@ -29,6 +34,9 @@ class LiveDeployment:
     """One deployment while it is served."""
 
     __slots__ = (
+        "_is_noted",
+        "_ledger",
+        "_now",
         "_told",
         "admission",
         "budget",
@@ -42,11 +50,15 @@ class LiveDeployment:
         "secured",
     )
 
-    def __init__(self, deployment: Deployment, pressure: Pressure) -> None:
+    def __init__(self, deployment: Deployment, pressure: Pressure, ledger: Ledger, sharing: Sharing) -> None:
         self.noun = deployment
-        self.admission = Admission(deployment, pressure)
+        self.admission = Admission(deployment, pressure, sharing)
         self.budget = RetryBudget()
-        self.counters = Counters()
+        self.counters = Counters(ledger, deployment.endpoint, deployment.name)
+        self._ledger = ledger
+        (self._now,) = ledger.open((LOADS, deployment.endpoint, deployment.name), 3)
+        self._is_noted = False
+        """Whether there is something else than zeros."""
         self.replicas: tuple[Replica, ...] = ()
         self.leaving: tuple[str, ...] = ()
         """uids of those replicas that are."""
@@ -57,6 +69,12 @@ class LiveDeployment:
         """How its replicas are spoken to; the error, where they can't be."""
         self._told: tuple[Deployment, list[Replica], str | None] | None = None
         """What a snapshot said last; None where that may not be in force."""
+
+    def forget(self) -> None:
+        """It is served no more, and nothing of it is left."""
+        self.admission.close()
+        self.counters.forget()
+        self._ledger.close((LOADS, self.noun.endpoint, self.noun.name))
 
     def retire(self) -> None:
         self.is_retired = True
@@ -82,6 +100,22 @@ class LiveDeployment:
         self.replicas = replicas
         self.leaving = tuple(replica.uid for replica in replicas if replica.leaving)
         self.admission.update(deployment, replicas, trouble)
+
+    def note_troubles(self) -> None:
+        """In the counters."""
+        admission = self.admission
+        self.counters.note_troubles(
+            admission.dispatcher.refused_total, self.budget.retries_total, admission.asked_total
+        )
+
+    def note_load(self) -> None:
+        """In the ledger, for the other workers' eyes. Most deployments have no request, and cost next to nothing."""
+        dispatcher = self.admission.dispatcher
+        is_busy = bool(dispatcher.in_flight or dispatcher.queued)
+        if is_busy or self._is_noted:
+            self._now[0], self._now[1], self._now[2] = dispatcher.in_flight, dispatcher.queued, dispatcher.busy
+            self._is_noted = is_busy
+            self.note_troubles()
 
     @property
     def is_empty(self) -> bool:
@@ -115,8 +149,11 @@ class LiveDeployment:
 class Fleet:
     """All deployments, by key."""
 
-    def __init__(self, upstream: Upstream) -> None:
+    def __init__(self, upstream: Upstream, ledger: Ledger, sharing: Sharing) -> None:
+        """`sharing`: with which other instances the slots are shared."""
         self._upstream = upstream
+        self._ledger = ledger
+        self._sharing = sharing
         self.pressure = Pressure()
         self.table = RouteTable()
         self._endpoints: tuple[Endpoint, ...] = ()
@@ -125,7 +162,7 @@ class Fleet:
         self._leaving: set[str] = set()
         self.snapshot = Snapshot()
         """What was followed last."""
-        self.unrouted: dict[str, Counters] = defaultdict(Counters)
+        self.unrouted: dict[str, Counters] = {}
         """Requests that ended before a deployment was chosen, by endpoint name; "" where not even that was known."""
         self.has_snapshot = False
 
@@ -155,13 +192,24 @@ class Fleet:
         self._declared = {deployment.key: deployment for endpoint in endpoints for deployment in endpoint.deployments}
         for key, deployment in self._declared.items():
             if key not in self.live:
-                self.live[key] = LiveDeployment(deployment, self.pressure)
+                self.live[key] = LiveDeployment(deployment, self.pressure, self._ledger, self._sharing)
 
     def forget_retired(self) -> None:
         """A deployment that is declared no more serves those it has taken in, with the replicas it had, and is gone
         after the last."""
         for key in [key for key, live in self.live.items() if live.is_retired and live.is_empty]:
-            self.live.pop(key).admission.close()
+            self.live.pop(key).forget()
+
+    def count_unrouted(self, endpoint: str, status: int) -> None:
+        """A request that ended before a deployment was chosen."""
+        counters = self.unrouted.get(endpoint)
+        if counters is None:
+            counters = self.unrouted[endpoint] = Counters(self._ledger, endpoint, "")
+        counters.count(status)
+
+    def note_loads(self) -> None:
+        for live in self.live.values():
+            live.note_load()
 
     def loads(self) -> list[Load]:
         return [live.load() for live in self.live.values()]

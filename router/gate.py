@@ -19,10 +19,15 @@ from router.core.errors import Forbidden, NotFound, Unauthorized
 from router.core.model import Endpoint, RateLimit
 from router.core.rate_limit import Bucket
 from router.core.signing import ISSUER
+from router.core.tally import Ledger
 from router.tokens.cache import Keys, Known, KnownTokens
 from router.tokens.issuers import KeysNeeded
 from router.tokens.signature import unverified
 
+VERIFICATIONS = "verifications"
+"""Name of its cells in the ledger, one for each way to be judged."""
+JUDGED = ("cached", "verified", "refused")
+_CACHED, _VERIFIED, _REFUSED = range(3)
 _FETCHES = 2
 """The first may have been under way already, and too early for this token's key."""
 
@@ -55,7 +60,9 @@ class Revocations(Protocol):
 class Gate:
     """`clock`: seconds since the epoch, as tokens and the keys' expiry mean them."""
 
-    def __init__(self, own: OwnTokens, issuers: Issuers, revocations: Revocations, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, own: OwnTokens, issuers: Issuers, revocations: Revocations, clock: Callable[[], float], ledger: Ledger
+    ) -> None:
         self._own = own
         self._issuers = issuers
         self._revocations = revocations
@@ -63,15 +70,19 @@ class Gate:
         self._known = KnownTokens()
         self._endpoints: tuple[Endpoint, ...] = ()
         self._doors: dict[str, _Door] = {}
-        self.verifications = {"cached": 0, "verified": 0, "refused": 0}
-        """How tokens were judged."""
+        self._ledger = ledger
+        (self._judged,) = ledger.open((VERIFICATIONS,), len(JUDGED))
 
     def follow(self, endpoints: tuple[Endpoint, ...]) -> None:
         """Those of a snapshot, in the same turn in which its table is swapped."""
         if endpoints == self._endpoints:
             return
         before = self._doors
-        self._doors = {endpoint.name: _Door(endpoint, before.get(endpoint.name)) for endpoint in endpoints}
+        self._doors = {e.name: _Door(e, before.get(e.name), self._ledger) for e in endpoints}
+        for name, door in before.items():
+            kept = self._doors[name].callers.keys() if name in self._doors else ()
+            for consumer in door.callers.keys() - kept:
+                door.callers[consumer].forget()
         self._endpoints = endpoints
         self._own.follow(endpoints)
         self._issuers.follow(endpoints)
@@ -101,7 +112,7 @@ class Gate:
         except KeysNeeded:
             return None
         except (Unauthorized, Forbidden):
-            self.verifications["refused"] += 1
+            self._judged[_REFUSED] += 1
             raise
 
     async def verify(self, endpoint: Endpoint, authorization: bytes | None) -> Caller:
@@ -116,7 +127,7 @@ class Gate:
             caller = self.check(endpoint, authorization)
             if caller is not None:
                 return caller
-        self.verifications["refused"] += 1
+        self._judged[_REFUSED] += 1
         raise Unauthorized("The token is signed with a key that its issuer does not have.", presented=True)
 
     def callers(self) -> Iterator[tuple[str, Caller]]:
@@ -124,6 +135,11 @@ class Gate:
         for name, door in self._doors.items():
             for caller in door.callers.values():
                 yield name, caller
+
+    @property
+    def verifications(self) -> dict[str, int]:
+        """How tokens were judged, and how often."""
+        return verifications(self._judged)
 
     @property
     def known_tokens(self) -> int:
@@ -151,7 +167,7 @@ class Gate:
         if known.revocations != self._revocations.generation:
             self._refuse_revoked(name, known.verified)  # stays known: to refuse it again costs no arithmetic
             self._known.keep(name, given, known._replace(revocations=self._revocations.generation))
-        self.verifications["cached"] += 1
+        self._judged[_CACHED] += 1
         return known.caller
 
     def _verified(self, door: _Door, token: bytes, given: bytes, now_s: float) -> Caller:
@@ -164,7 +180,7 @@ class Gate:
             revocations = self._revocations.generation
             known = Known(caller, verified, door.grounds, verifier, verifier.generation, revocations)
             self._known.keep(endpoint.name, given, known)
-        self.verifications["verified"] += 1
+        self._judged[_VERIFIED] += 1
         return caller
 
     def _refuse_revoked(self, endpoint: str, verified: Verified) -> None:
@@ -175,9 +191,9 @@ class Gate:
 class _Door:
     """One endpoint's: its keys, its consumers, and what it asks of a token."""
 
-    def __init__(self, endpoint: Endpoint, before: _Door | None) -> None:
+    def __init__(self, endpoint: Endpoint, before: _Door | None, ledger: Ledger) -> None:
         self.endpoint = endpoint
-        self.callers: dict[str, Caller] = _callers(endpoint, {} if before is None else before.callers)
+        self.callers: dict[str, Caller] = _callers(endpoint, {} if before is None else before.callers, ledger)
         self.anybody = self.callers.get("")
         self.keyring = Keyring(endpoint.keys if endpoint.accepts("key") else None, self.callers)
         self.takes_tokens = endpoint.accepts("token") or endpoint.accepts("jwt")
@@ -191,11 +207,16 @@ class _Door:
         return "token" if self.endpoint.accepts("token") and unverified(token).issuer == ISSUER else "jwt"
 
 
-def _callers(endpoint: Endpoint, before: Mapping[str, Caller]) -> dict[str, Caller]:
+def verifications(judged: Iterable[float]) -> dict[str, int]:
+    """What the cells of that name say."""
+    return dict(zip(JUDGED, map(int, judged), strict=True))
+
+
+def _callers(endpoint: Endpoint, before: Mapping[str, Caller], ledger: Ledger) -> dict[str, Caller]:
     """By consumer. Those that stay keep their counts, and their bucket as it is while their limit is the same."""
     callers = {}
     for consumer, limit in _consumers(endpoint):
-        caller = callers[consumer] = before.get(consumer) or Caller(consumer)
+        caller = callers[consumer] = before.get(consumer) or Caller(ledger, endpoint.name, consumer)
         if limit is None:
             caller.bucket = None
         elif caller.bucket is None or caller.bucket.limit != limit:

@@ -1,13 +1,14 @@
 """How busy is each deployment, now or as soon as that changes?
 
-I/O: none itself. A page of the internal port and of the port between instances alike.
+I/O: none itself. On the port between instances each tells of its own requests. On the internal port it is the load of
+all instances, each request counted once, unless only one of them is asked for: `?scope=instance`, or by waiting.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 from starlette.applications import Starlette
@@ -15,12 +16,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from router.core.loads import Gathered
 from router.core.model import Load
 from router.pressure import Pressure
+from router.routing_page import Routed, routing_page
 
 MAX_LOAD_WAIT_MS = 60_000
 GENERATION_HEADER = "x-scoregate-load-seq"
 """On every reply with the load: the pressure's generation at that moment, for the next question's `since`."""
+INSTANCES_HEADER = "x-scoregate-instances"
+"""On the load of all: how many instances told theirs in time, and how many there are, as in `3/4`."""
 
 _MAX_GENERATION = 2**63 - 1
 
@@ -34,29 +39,84 @@ class Loaded(Protocol):
     def pressure(self) -> Pressure: ...
 
 
-def instances_app(loaded: Loaded) -> Starlette:
+class LoadedTogether(Loaded, Protocol):
+    """One of several instances."""
+
+    async def load_of_all(self) -> Gathered: ...
+
+
+Scope = Literal["instance", "all"]
+
+
+class Asked(Loaded, Routed, Protocol):
+    """What an instance tells of itself."""
+
+
+def instances_app(asked: Asked) -> Starlette:
     """All that another process of the installation may ask."""
-    app = Starlette(routes=[Route("/load", load_page(loaded), methods=["GET"])])
+    pages = {"/load": own_load_page(asked), "/routing": routing_page(asked)}
+    app = Starlette(routes=[Route(path, page, methods=["GET"]) for path, page in pages.items()])
     app.router.redirect_slashes = False
     return app
 
 
-def load_page(loaded: Loaded) -> Callable[[Request], Awaitable[Response]]:
+def own_load_page(loaded: Loaded) -> Callable[[Request], Awaitable[Response]]:
     async def load(request: Request) -> Response:
-        """Every deployment's load, for the autoscaler and `scoregate status`. With `?wait_ms=N` it is that of N ms
-        later, or of the moment in which a queue forms; `&since=SEQ`: or has formed since the reply that said so."""
+        """This instance's load of every deployment, for others and for the autoscaler. With `?wait_ms=N` it is that of
+        N ms later, or of the moment in which a queue forms; `&since=SEQ`: or has formed since the reply that said so.
+        """
         try:
             wait_ms = _whole_number(request, "wait_ms", MAX_LOAD_WAIT_MS)
             since = _whole_number(request, "since", _MAX_GENERATION)
         except ValueError as error:
-            return JSONResponse({"error": {"code": "BadRequest", "message": str(error)}}, status_code=400)
+            return _bad_request(error)
         pressure = loaded.pressure
         if wait_ms:
             await _wait(request, pressure, since, wait_ms / 1000)
-        headers = {GENERATION_HEADER: str(pressure.generation)}
-        return Response(msgspec.json.encode(loaded.load()), headers=headers, media_type="application/json")
+        return _told(loaded.load(), {GENERATION_HEADER: str(pressure.generation)})
 
     return load
+
+
+def load_page(loaded: LoadedTogether) -> Callable[[Request], Awaitable[Response]]:
+    own = own_load_page(loaded)
+
+    async def load(request: Request) -> Response:
+        """Every deployment's load, for an operator and `scoregate status`."""
+        try:
+            scope = _scope(request)
+        except ValueError as error:
+            return _bad_request(error)
+        if scope == "instance":
+            return await own(request)
+        loads, answered, known = await loaded.load_of_all()
+        return _told(loads, {INSTANCES_HEADER: f"{answered}/{known}"})
+
+    return load
+
+
+def _scope(request: Request) -> Scope:
+    """Who waits, waits for one instance. Raises ValueError with the value and the rule."""
+    waits = not request.query_params.keys().isdisjoint(("wait_ms", "since"))
+    match request.query_params.get("scope"):
+        case "instance":
+            return "instance"
+        case None:
+            return "instance" if waits else "all"
+        case "all" if not waits:
+            return "all"
+        case "all":
+            raise ValueError("wait_ms and since are for the load of one instance: scope is 'all'.")
+        case other:
+            raise ValueError(f"scope is {other[:40]!r}; it must be instance or all.")
+
+
+def _told(loads: list[Load], headers: dict[str, str]) -> Response:
+    return Response(msgspec.json.encode(loads), headers=headers, media_type="application/json")
+
+
+def _bad_request(error: ValueError) -> Response:
+    return JSONResponse({"error": {"code": "BadRequest", "message": str(error)}}, status_code=400)
 
 
 def _whole_number(request: Request, name: str, most: int) -> int | None:

@@ -1,91 +1,24 @@
 """What does Prometheus see of the router?
 
-I/O: none. A request adds to a few plain numbers; the families that Prometheus reads are made from them, and from the
-live dispatchers and connections, only when it scrapes.
+I/O: none. A request adds to a few numbers in a ledger (core/tally.py); the families that Prometheus reads are
+made from them, and from the live dispatchers and connections, only when it scrapes.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import accumulate
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from router import __version__
 from router.core.auth import Caller
 from router.core.model import Deployment, Load
+from router.core.tally import Memory
+from router.counters import Counters, Histogram
 from router.exposition import HistogramRows, Labels, Rows
-
-_WAIT_BOUNDS_S = (
-    0.001,
-    0.0025,
-    0.005,
-    0.01,
-    0.025,
-    0.05,
-    0.1,
-    0.25,
-    0.5,
-    1.0,
-    2.5,
-    5.0,
-    10.0,
-    30.0,
-    60.0,
-    300.0,
-)
-_OVERHEAD_BOUNDS_S = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 1.0)
-
-
-class Histogram:
-    """Counts of values up to each bound, in seconds."""
-
-    __slots__ = ("_bounds", "_counts", "_sum")
-
-    def __init__(self, bounds: tuple[float, ...]) -> None:
-        self._bounds = bounds
-        self._counts = [0] * (len(bounds) + 1)
-        self._sum = 0.0
-
-    def add(self, value: float) -> None:
-        self._counts[bisect_left(self._bounds, value)] += 1
-        self._sum += value
-
-    def add_zero(self) -> None:
-        self._counts[0] += 1
-
-    @property
-    def bounds(self) -> tuple[str, ...]:
-        return (*map(str, self._bounds), "+Inf")
-
-    def cumulative(self) -> list[int]:
-        """How many values are at most each bound, as Prometheus wants them."""
-        return list(accumulate(self._counts))
-
-    @property
-    def sum(self) -> float:
-        return self._sum
-
-
-class Counters:
-    """What happened to the requests of one deployment."""
-
-    __slots__ = ("latency", "overhead", "queue_wait", "reply_bytes", "request_bytes", "requests")
-
-    def __init__(self) -> None:
-        self.requests: dict[int, int] = {}
-        self.latency = Histogram(_WAIT_BOUNDS_S)
-        self.queue_wait = Histogram(_WAIT_BOUNDS_S)
-        self.overhead = Histogram(_OVERHEAD_BOUNDS_S)
-        self.request_bytes = 0
-        self.reply_bytes = 0
-
-    def count(self, status: int) -> None:
-        self.requests[status] = self.requests.get(status, 0) + 1
 
 
 class Standing(Protocol):
@@ -98,14 +31,17 @@ class Standing(Protocol):
 class Observed(Protocol):
     """What a scrape reads; `router.server` has it."""
 
-    def loads(self) -> Iterable[tuple[Load, Counters, int]]:
-        """Each deployment's load, counters, and retries so far."""
+    def loads(self) -> Iterable[tuple[Load, Counters]]:
+        """Each deployment's load and counters."""
 
     def unrouted(self) -> Mapping[str, Counters]:
         """Requests that ended before a deployment was chosen, by endpoint name."""
 
     def deployments(self) -> Iterable[Deployment]:
         """As they are declared."""
+
+    def instances(self) -> Mapping[str, int]:
+        """How many there are, by state, as the process that is asked sees them, itself included."""
 
     def connections(self) -> dict[str, int]:
         """Open connections, by side (`client`, `client_idle`, `replica`)."""
@@ -129,12 +65,12 @@ class Observed(Protocol):
     def standing(self) -> Standing: ...
 
 
-def registry_of(observed: Observed) -> CollectorRegistry:
-    """All that one router process shows: requests, replicas, platform, and the process itself."""
+def registry_of(observed: Observed, processes: Collector) -> CollectorRegistry:
+    """All that a router shows: requests, replicas, platform, and its own processes."""
     registry = CollectorRegistry()
     for kind in (RouterCollector, CredentialsCollector, TlsCollector, PlatformCollector):
         registry.register(kind(observed))
-    registry.register(ProcessCollector(registry=None))
+    registry.register(processes)
     return registry
 
 
@@ -147,21 +83,32 @@ class RouterCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         # Whoever iterates may let requests go on between two families: what they could change is copied first.
         deployments = [
-            (Labels(endpoint=load.endpoint, deployment=load.deployment), load, counters, retried)
-            for load, counters, retried in self._observed.loads()
+            (Labels(endpoint=load.endpoint, deployment=load.deployment), load, counters)
+            for load, counters in self._observed.loads()
         ]
         unrouted = [
             (Labels(endpoint=endpoint, deployment=""), counters)
             for endpoint, counters in self._observed.unrouted().items()
         ]
-        yield _requests([*unrouted, *((labels, counters) for labels, _, counters, _ in deployments)])
+        yield _requests([*unrouted, *((labels, counters) for labels, _, counters in deployments)])
         yield _counter(
             "scoregate_retries",
             "Requests sent again to another replica.",
-            ((labels, retried) for labels, _, _, retried in deployments),
+            ((labels, counters.retried) for labels, _, counters in deployments),
         )
-        yield from _counted_families([(labels, counters) for labels, _, counters, _ in deployments])
-        yield from _load_families([(labels, load) for labels, load, _, _ in deployments])
+        yield _counter(
+            "scoregate_asks",
+            "Requests that found no free slot here, and asked the deployment's owner for one.",
+            ((labels, counters.asked) for labels, _, counters in deployments),
+        )
+        yield from _counted_families([(labels, counters) for labels, _, counters in deployments])
+        yield from _load_families([(labels, load) for labels, load, _ in deployments])
+        instances = self._observed.instances().items()
+        yield _gauge(
+            "scoregate_instances",
+            "Router processes by state; missing: listed, and out of reach.",
+            ((Labels(state=state), count) for state, count in instances),
+        )
         connections = GaugeMetricFamily("scoregate_connections", "Open connections.", labels=["side"])
         for side, count in self._observed.connections().items():
             connections.add_metric([side], count)
@@ -181,7 +128,7 @@ class CredentialsCollector(Collector):
         self._observed = observed
 
     def collect(self) -> Iterator[Metric]:
-        counted = [(endpoint, each.consumer, dict(each.requests)) for endpoint, each in self._observed.callers()]
+        counted = [(endpoint, each.consumer, each.requests) for endpoint, each in self._observed.callers()]
         yield _counter(
             "scoregate_consumer_requests",
             "Requests by the key, or kind of token, that opened the endpoint, and status code.",
@@ -259,6 +206,7 @@ class PlatformCollector(Collector):
 
 
 _Figures = Iterable[tuple[Labels, float]]
+_NONE = Counters(Memory(), "", "")
 
 
 def _gauge(name: str, documentation: str, figures: _Figures) -> Metric:
@@ -301,7 +249,7 @@ def _counted_families(counted: list[tuple[Labels, Counters]]) -> Iterator[Metric
         ("scoregate_overhead_seconds", "The router's own time with a request, without the queue.", "overhead"),
     ):
         family = Metric(name, documentation, "histogram")
-        family.samples = rows = HistogramRows(name, getattr(Counters(), field).bounds)
+        family.samples = rows = HistogramRows(name, getattr(_NONE, field).bounds)
         for labels, counters in counted:
             histogram: Histogram = getattr(counters, field)
             rows.add(labels, histogram.cumulative(), histogram.sum)

@@ -72,7 +72,7 @@ def in_cluster(command: Command) -> Command:
 
 
 def cluster_settings(
-    platform: str, namespaces: tuple[str, ...], namespace: str | None, adopt_v1: bool, vault: str
+    platform: str, namespaces: tuple[str, ...], namespace: str | None, adopt_v1: bool, vault: str, pod: str = ""
 ) -> ClusterSettings:
     """Of these options. Raises UsageError where they say nothing to the platform."""
     if platform != "kubernetes":
@@ -81,10 +81,11 @@ def cluster_settings(
             "--namespace": namespace is not None,
             "--no-adopt-v1": not adopt_v1,
             "--vault": vault != _VAULT,
+            "--pod": bool(pod),
         }
         for name in (name for name, is_given in given.items() if is_given):
             raise click.UsageError(f"{name} is for --platform kubernetes; the platform is {platform}.")
-    return ClusterSettings(namespaces=namespaces, home=namespace, adopt_v1=adopt_v1, vault=vault)
+    return ClusterSettings(namespaces=namespaces, home=namespace, adopt_v1=adopt_v1, vault=vault, pod=pod)
 
 
 def _namespaces(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:

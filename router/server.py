@@ -9,12 +9,15 @@ import asyncio
 import gc
 import logging
 import math
-import os
 import resource
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+
+from prometheus_client import ProcessCollector
+from prometheus_client.registry import Collector
 
 from router.accesslog import AccessLog
 from router.admin import admin_app
@@ -25,33 +28,46 @@ from router.app import Router
 from router.clients import Clients
 from router.config import ConfigError, Limits, RouterConfig
 from router.core.auth import Caller
+from router.core.circle import Peer
 from router.core.errors import RouterError
 from router.core.hygiene import request_id
-from router.core.model import Deployment, Load, Snapshot
+from router.core.loads import Gathered
+from router.core.model import Deployment, InstanceStanding, Load, Routing, Snapshot
+from router.counters import Counters
 from router.fleet import Fleet
 from router.forwarding import Forwarding
 from router.gate import Gate
-from router.listening import bound, listener, url_of
+from router.listening import listener, url_of
 from router.listening.between_instances import BetweenInstances
 from router.listening.certificate import Certificate
 from router.listening.entrances import Entrances
 from router.load_page import instances_app
-from router.metrics import Counters, registry_of
+from router.metrics import Observed, registry_of
+from router.neighbours import Neighbours
+from router.peers import Peers
+from router.peers.calling import Address
 from router.platforms import Platform, Standing
 from router.platforms.identity import OwnIdentity
-from router.platforms.local.state import RouterPlace, StateDirectory
+from router.platforms.local.state import StateDirectory, own_id, own_place
+from router.platforms.peer_socket import peer_socket
+from router.post import Post
 from router.pressure import Pressure
+from router.processes import ProcessesCollector
 from router.protocol import protocol_of
 from router.records import refusal_record
 from router.request import RandomDigits
+from router.routing_page import routing_of
 from router.tokens.issuers import Issuers
 from router.tokens.own import OwnTokens
 from router.tokens.revocations import Revocations
 from router.upstream import Upstream
+from router.whole import Noted, Taken, Whole
 
 _FILES_BESIDE = 64
 """Open files that are no connection of a request: logs, listeners, probes, state."""
 _DRAIN_LOOK_S = 0.05
+_NOTE_S = 0.1
+_READY_LOOK_S = 0.02
 _VAULT_PAUSE_S = 5.0
 _NOTHING_KNOWN = "no endpoints are known yet"
 
@@ -61,15 +77,16 @@ _log = logging.getLogger("scoregate.router")
 class RouterServer:
     """One router process. Needs a running event loop."""
 
-    def __init__(self, config: RouterConfig, platform: Platform) -> None:
+    def __init__(self, config: RouterConfig, platform: Platform, post: Post) -> None:
         self._config = config
         self._platform = platform
+        self._post = post
         self._upstream = Upstream(connect_timeout_ms=config.connect_timeout_ms, idle_ms=config.replica_idle_ms)
-        self._fleet = Fleet(self._upstream)
-        self._access_log = _opened(config.access_log)
-        self._clients = Clients(_within_files(config.limits), self._refused)
+        self._access_log = _opened(config.access_log, post)
+        self._clients = Clients(_within_files(config.limits), self._refused, post.ledger)
         self._digits = RandomDigits()
         self._stop = asyncio.Event()
+        self._is_leaving = False
         forwarding = Forwarding(config.trusted_proxies)
         self._certificate = None if config.tls_dir is None else Certificate(config.tls_dir, config.client_ca)
         vault, clock = platform.administration.vault, time.time  # noqa: TID251 - tokens expire by the calendar
@@ -77,49 +94,71 @@ class RouterServer:
         self._own_tokens = OwnTokens(vault, self._revocations, clock)
         self._issuers = Issuers()
         self._own_identity = OwnIdentity(lambda: vault)
+        self._neighbours = Neighbours(self, self._own_identity.client)
+        self._peers = Peers(self._own_identity.peer)
+        self._fleet = Fleet(self._upstream, post.ledger, self._peers.sharing)
         self._access = Access(vault)
         parts = Parts(self, platform.administration, self._own_tokens, self._revocations)
         self._desk = Desk(parts, self._access, clock)
-        self._gate = Gate(self._own_tokens, self._issuers, self._revocations, clock)
+        self._gate = Gate(self._own_tokens, self._issuers, self._revocations, clock, post.ledger)
+        self._noted = Noted(self, self._fleet, post.ledger)
+        self._share = None if post.shared is None else Taken(post.ledger, post.shared.totals)
         self._app = Router(self._fleet, self._gate, self._upstream, forwarding, self._access_log)
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain. Raises ConfigError for an address that can't be listened on."""
         config = self._config
         with (
-            Entrances(config, self._certificate) as entrances,
-            bound(config.admin_host, config.admin_port, "--admin-port") as admin,
-            BetweenInstances(config, self._own_identity) as between,
+            self._post.sockets(config) as sockets,
+            BetweenInstances(config, self._own_identity, self._meeting_path()) as between,
         ):
-            registry = registry_of(self)
+            entrances = Entrances(config, self._certificate, sockets, self._share)
+            registry = registry_of(*self._shown())
             patience_s = math.ceil(config.drain_timeout_ms / 1000)
             admin_listener = listener(admin_app(self, registry, self._desk), "h11", 1)
-            loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, self._stop.set)
-            following = asyncio.create_task(self._follow())
+                asyncio.get_running_loop().add_signal_handler(number, self.stop)
             reporting = asyncio.create_task(self._report_drained())
             sharing = asyncio.create_task(self._follow_vault())
+            noting = asyncio.create_task(self._note())
             renewing = asyncio.create_task(self._renew_certificate())
-            administering = asyncio.create_task(admin_listener.serve([admin]))
-            meeting = asyncio.create_task(between.serve(instances_app(self)))
+            administering = asyncio.create_task(admin_listener.serve([sockets.admin]))
+            meeting = asyncio.create_task(between.serve(instances_app(self), self._peers.answer))
+            beating = asyncio.create_task(self._peers.run())
+            # whoever lists the others only once it is listed itself: of two that start, one sees the other
+            self._announce(entrances.url, url_of(sockets.admin), between)
+            following = asyncio.create_task(self._follow())
             try:
+                await self._wait_to_be_ready(following)
                 await entrances.open(self._app, protocol_of(self._clients), self._clients, patience_s)
                 await admin_listener.until_started(administering)
-                self._announce(entrances.url, url_of(admin), between.url)
                 await self._wait_for_stop(following)
+                if self._is_leaving:
+                    entrances.close_to_newcomers()
+                    admin_listener.close_to_newcomers()
                 await self._drain(entrances)
             finally:
+                await self._peers.close()
+                StateDirectory(config.state_dir).remove_router(own_id())
                 self._fleet.pressure.close()
                 admin_listener.should_exit = True
-                for task in (tasks := (following, reporting, sharing, renewing, meeting)):
+                for task in (tasks := (following, reporting, sharing, noting, renewing, meeting, beating)):
                     task.cancel()
-                ends = (administering, entrances.shut(), self._issuers.close())
+                ends = (administering, entrances.shut(), self._issuers.close(), self._neighbours.close())
                 await asyncio.gather(*tasks, *ends, return_exceptions=True)
                 await self._clients.cut()
                 self._upstream.close()
                 if self._access_log is not None:
                     self._access_log.close()
+
+    def stop(self) -> None:
+        """As SIGTERM does."""
+        self._stop.set()
+
+    def leave(self) -> None:
+        """Stop, while other workers go on: they take whoever comes from now on."""
+        self._is_leaving = True
+        self.stop()
 
     # -- what the internal port and the metrics show -------------------------------------------------------
 
@@ -127,7 +166,7 @@ class RouterServer:
         if self._stop.is_set():
             return "it is stopping"
         if self._fleet.has_snapshot:
-            return None
+            return None if self._peers.has_joined else "it has not met the other instances yet"
         return f"no endpoints are known yet: {reason}" if (reason := self.standing().reason) else _NOTHING_KNOWN
 
     def standing(self) -> Standing:
@@ -135,6 +174,26 @@ class RouterServer:
 
     def load(self) -> list[Load]:
         return self._fleet.loads()
+
+    def routing(self) -> Routing:
+        overheads = (live.counters.overhead for live in self._fleet.live.values())
+        return routing_of(overheads, self._config.most_workers)
+
+    async def load_of_all(self) -> Gathered:
+        return await self._neighbours.gathered()
+
+    async def standings(self) -> list[InstanceStanding]:
+        return await self._neighbours.standings()
+
+    def seen(self) -> list[Peer]:
+        return self._peers.seen()
+
+    def owned_by(self) -> Counter[str]:
+        return self._peers.owned_by()
+
+    @property
+    def own_instance(self) -> str:
+        return self._platform.own_instance
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -145,9 +204,13 @@ class RouterServer:
     def pressure(self) -> Pressure:
         return self._fleet.pressure
 
-    def loads(self) -> Iterator[tuple[Load, Counters, int]]:
+    def loads(self) -> Iterator[tuple[Load, Counters]]:
         for live in self._fleet.live.values():
-            yield live.load(), live.counters, live.budget.retries_total
+            live.note_troubles()
+            yield live.load(), live.counters
+
+    def instances(self) -> Mapping[str, int]:
+        return self._peers.by_state()
 
     def deployments(self) -> Iterator[Deployment]:
         return (live.noun for live in self._fleet.live.values())
@@ -186,7 +249,7 @@ class RouterServer:
     def _refused(self, error: RouterError, client: str) -> bytes:
         """A request that broke HTTP or a limit before the app saw it."""
         name = request_id(None, self._digits.take())
-        self._fleet.unrouted[""].count(error.status)
+        self._fleet.count_unrouted("", error.status)
         if self._access_log is not None:
             self._access_log.append(refusal_record(error, client, name))
         return name
@@ -196,6 +259,7 @@ class RouterServer:
         async for snapshot in self._platform.watch():
             is_first = not self._fleet.has_snapshot
             try:
+                self._peers.follow(snapshot.instances, self._platform.own_instance)
                 self._gate.follow(snapshot.endpoints)
                 self._fleet.follow(snapshot)
             except Exception:  # of ours: the next one may do better, and must be heard
@@ -219,6 +283,20 @@ class RouterServer:
                 _log.exception("can't follow the vault; trying again")
             await asyncio.sleep(_VAULT_PAUSE_S)
 
+    def _shown(self) -> tuple[Observed, Collector]:
+        """What this router shows of itself, or all workers together; and of their processes."""
+        shared = self._post.shared
+        if shared is None:
+            return self, ProcessCollector(registry=None)
+        return Whole(self, self._noted, shared.totals), ProcessesCollector(shared.parent, shared.processes)
+
+    async def _note(self) -> None:
+        """What is so at the moment, for the other workers' eyes."""
+        while self._share is not None:
+            self._noted.note()
+            self._share.look(self._clients.count)
+            await asyncio.sleep(_NOTE_S)
+
     async def _renew_certificate(self) -> None:
         if self._certificate is not None:
             await self._certificate.follow()
@@ -238,6 +316,13 @@ class RouterServer:
                     _log.exception("can't report that %s has drained; trying again", uid)
             await asyncio.sleep(_DRAIN_LOOK_S)
 
+    async def _wait_to_be_ready(self, following: asyncio.Task[None]) -> None:
+        """One of several workers takes no client's connection before it knows what to serve: another does, or will."""
+        while self._share is not None and not (self._stop.is_set() or following.done()):
+            if self.not_ready_because() is None:
+                return
+            await asyncio.sleep(_READY_LOOK_S)
+
     async def _wait_for_stop(self, following: asyncio.Task[None]) -> None:
         """Until a signal. A platform that fails at the start ends the router; later it serves what it last knew."""
         stop = asyncio.create_task(self._stop.wait())
@@ -256,12 +341,19 @@ class RouterServer:
         closed."""
         _log.info("stopping: not ready, finishing %d requests", sum(load.in_flight for load in self.load()))
         self._clients.is_draining = True
+        self._peers.drain()
         self._fleet.pressure.release()
         await asyncio.sleep(self._config.drain_grace_ms / 1000)
         await entrances.shut()
 
-    def _announce(self, public: str, admin: str, peer: str) -> None:
-        place = RouterPlace(admin=admin, public=public, pid=os.getpid(), peer=peer)
+    def _meeting_path(self) -> str:
+        """Of the unix socket: in a cluster the others find it by the worker's number, elsewhere it is told."""
+        name = str(self._post.index) if self._config.platform == "kubernetes" else own_id()
+        return peer_socket(self._config.state_dir, name)
+
+    def _announce(self, public: str, admin: str, between: BetweenInstances) -> None:
+        self._peers.announce(Address(between.url, between.path))
+        place = own_place(public=public, admin=admin, peer=between.url, index=self._post.index, socket=between.path)
         StateDirectory(self._config.state_dir).write_router(place)
         _log.info("scoring on %s, internal on %s", place.public, place.admin)
 
@@ -285,9 +377,10 @@ def _within_files(limits: Limits) -> Limits:
     return replace(limits, max_connections=most)
 
 
-def _opened(where: str) -> AccessLog | None:
+def _opened(where: str, post: Post) -> AccessLog | None:
+    lock = None if post.shared is None else post.shared.access_log_lock
     try:
-        return None if where == "off" else AccessLog(where)
+        return None if where == "off" else AccessLog(where, post.ledger, lock)
     except OSError as error:
         raise ConfigError(
             f"Can't write the access log {where}: {error.strerror}. Choose another --access-log."

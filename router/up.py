@@ -100,7 +100,6 @@ class RouterProcess:
         self._interrupts = interrupts
 
     async def __aenter__(self) -> Self:
-        self._state.remove_router()  # of an earlier run
         env = {name: value for name, value in os.environ.items() if name != "SCOREGATE_FILE"}  # of a static router
         self._group = await ProcessGroup.start(self._argv, log=self.log, grace_s=self._grace_s, cwd=Path.cwd(), env=env)
         return self
@@ -207,8 +206,8 @@ async def _ready_place(state: StateDirectory) -> RouterPlace:
     """Where the router listens, once it is ready. It says so itself: a port may have been 0, or another's."""
     async with httpx.AsyncClient(trust_env=False) as client:
         while True:
-            place = state.read_router()
-            with suppress(httpx.TransportError):
-                if place is not None and (await client.get(f"{place.admin}/readyz")).status_code == 200:
-                    return place
+            for place in state.living_routers():  # one of an earlier run may still finish its requests
+                with suppress(httpx.TransportError):
+                    if (await client.get(f"{place.admin}/readyz")).status_code == 200:
+                        return place
             await asyncio.sleep(READY_POLL_S)

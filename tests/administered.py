@@ -20,11 +20,14 @@ from router.administration.access import Access
 from router.administration.parts import Parts
 from router.app import Router
 from router.core.keys import Keys
-from router.core.model import Addresses, Deployment, Endpoint, Load, Replica, RequestSettings, ScaleSettings, Snapshot
+from router.core.loads import Gathered
+from router.core.model import Addresses, Deployment, Endpoint, Replica, RequestSettings, ScaleSettings, Snapshot
+from router.core.sharing import Sharing
+from router.core.tally import Memory
 from router.fleet import Fleet
 from router.forwarding import Forwarding
 from router.gate import Gate
-from router.platforms.local.state import RouterPlace, StateDirectory
+from router.platforms.local.state import StateDirectory
 from router.platforms.memory import MemoryPlatform
 from router.tokens.issuers import Issuers
 from router.tokens.own import OwnTokens
@@ -32,6 +35,7 @@ from router.tokens.revocations import Revocations
 from router.upstream import Upstream
 from tests.command_line import failed, run
 from tests.models import PATIENCE_S, Model, served
+from tests.places import a_place
 
 ADMIN_KEY = "admin-key-of-the-tests"
 KEYS = Keys("primary-key-of-iris", "secondary-key-of-iris")
@@ -61,13 +65,13 @@ class Administered:
         self.state_dir = folder
         self.scoring = self.internal = ""
         self._upstream = Upstream(connect_timeout_ms=5_000, idle_ms=1_500)
-        self._fleet = Fleet(self._upstream)
+        self._fleet = Fleet(self._upstream, Memory(), Sharing("here", lambda: None))
         vault, clock = self.administration.vault, time.time  # noqa: TID251 - as the server has it
         self._revocations = Revocations(vault, clock)
         self._own = OwnTokens(vault, self._revocations, clock)
         self._issuers = Issuers()
         self._access = Access(vault)
-        self._gate = Gate(self._own, self._issuers, self._revocations, clock)
+        self._gate = Gate(self._own, self._issuers, self._revocations, clock, Memory())
         desk = Desk(Parts(self, self.administration, self._own, self._revocations), self._access, clock)
         self.app = Router(self._fleet, self._gate, self._upstream, Forwarding(()), None)
         self.admin_app = Starlette(routes=desk.routes(), exception_handlers=error_pages())
@@ -76,8 +80,8 @@ class Administered:
     def snapshot(self) -> Snapshot:
         return self.platform.snapshot
 
-    def load(self) -> list[Load]:
-        return self._fleet.loads()
+    async def load_of_all(self) -> Gathered:
+        return Gathered(self._fleet.loads(), 1, 1)
 
     async def run(self, *words: object, input_: str | None = None, **env: str) -> Result:
         """A command that finds the router by its state directory. In a thread: this one serves it."""
@@ -126,7 +130,7 @@ async def administered(folder: Path, **models: Model) -> AsyncIterator[Administe
             await one.known()
             one.scoring = f"http://127.0.0.1:{await stack.enter_async_context(served(one.app))}"
             one.internal = f"http://127.0.0.1:{await stack.enter_async_context(served(one.admin_app))}"
-            StateDirectory(folder).write_router(RouterPlace(admin=one.internal, public=one.scoring, pid=1))
+            StateDirectory(folder).write_router(a_place(one.internal, one.scoring))
             (folder / "vault").mkdir()
             (folder / "vault" / "admin-key").write_text(ADMIN_KEY)
             yield one

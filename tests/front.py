@@ -21,6 +21,8 @@ from router.app import Router
 from router.config import networks
 from router.core.auth import hashed
 from router.core.model import Addresses, Deployment, Endpoint, Replica, RequestSettings, Snapshot
+from router.core.sharing import Sharing
+from router.core.tally import Memory
 from router.fleet import Fleet
 from router.forwarding import Forwarding
 from router.upstream import Upstream
@@ -41,8 +43,8 @@ class Front:
         self._ports = ports
         self.log_file = log
         self.upstream = Upstream(connect_timeout_ms=5_000, idle_ms=1_500)
-        self.fleet = Fleet(self.upstream)
-        self.access_log = None if log is None else AccessLog(str(log))
+        self.fleet = Fleet(self.upstream, Memory(), Sharing("here", lambda: None))
+        self.access_log = None if log is None else AccessLog(str(log), Memory())
         self.gated = Gated()
         forwarding = Forwarding(networks(trusted))
         self.app = Router(self.fleet, self.gated.gate, self.upstream, forwarding, self.access_log)

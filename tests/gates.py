@@ -13,6 +13,7 @@ from typing import Any
 from router.core.claims import Verified
 from router.core.errors import RouterError, Unauthorized
 from router.core.model import Endpoint
+from router.core.tally import Memory
 from router.gate import Gate
 from router.tokens.issuers import KeysNeeded
 
@@ -92,5 +93,5 @@ class Gated:
         self.issuers = Verifier()
         self.revocations = Revoked()
         self.now_s = NOW_S
-        self.gate = Gate(self.own, self.issuers, self.revocations, lambda: self.now_s)
+        self.gate = Gate(self.own, self.issuers, self.revocations, lambda: self.now_s, Memory())
         self.gate.follow(endpoints)

@@ -19,9 +19,10 @@ from typing import Any
 import httpx
 
 import router
-from router.platforms.local.state import RouterPlace, StateDirectory
+from router.platforms.local.state import StateDirectory
 from tests.front import SCORE
 from tests.models import PATIENCE_S
+from tests.places import a_place
 
 ROOT = str(Path(router.__file__).parent.parent)
 STARTS_WITHIN_S = 40.0
@@ -41,25 +42,38 @@ def declare(file: Path, *ports: int, name: str = "iris", mode: str = "none", **s
     return file
 
 
+def port_of(url: str) -> int:
+    return int(url.rpartition(":")[2])
+
+
+def listening_ports() -> set[int]:
+    """Of this machine. Nobody is connected to for it, for some tests count connections."""
+    lines = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()]
+    return {int(line[1].rpartition(":")[2], 16) for line in lines if line[3] == "0A"}
+
+
 class RouterProcess:
     """One `python -m router router`. Where it listens is known once it is `started`."""
 
     def __init__(self, process: asyncio.subprocess.Process, state: StateDirectory) -> None:
         self.process = process
         self.state = state
-        self.place = RouterPlace(admin="", public="", pid=0)
+        self.place = a_place("", "")
         self.said = b""
         """Standard error."""
         self.printed = b""
         self._readers = [asyncio.create_task(self._read_said()), asyncio.create_task(self._read_printed())]
 
     async def started(self) -> None:
-        """Until it has written where it listens."""
+        """Until it has written where it listens, and does."""
         async with asyncio.timeout(STARTS_WITHIN_S):
-            while (place := self.state.read_router()) is None or place.pid != self.process.pid:
+            while not (own := [each for each in self.state.living_routers() if each.pid == self.process.pid]):
                 assert self.process.returncode is None, self.said.decode()
                 await asyncio.sleep(0.01)
-        self.place = place
+            (self.place,) = own
+            while not {port_of(self.place.public), port_of(self.place.admin)} <= listening_ports():
+                assert self.process.returncode is None, self.said.decode()
+                await asyncio.sleep(0.01)
 
     async def ready(self, replicas: int = 1) -> None:
         """Until that many replicas of each deployment are."""
@@ -86,7 +100,7 @@ class RouterProcess:
 
     @property
     def port(self) -> int:
-        return int(self.place.public.rpartition(":")[2])
+        return port_of(self.place.public)
 
     @asynccontextmanager
     async def wire(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:

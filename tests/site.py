@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from router.admission import Admission
 from router.core.dispatch import Permit
 from router.core.model import Replica
+from router.core.sharing import Sharing
 from router.pressure import Pressure
 from tests.core.nouns import a_deployment
 from tests.virtual_time import settle
@@ -22,7 +23,7 @@ class Site:
     def __init__(self, replicas: Iterable[Replica] = (), *, min_instances: int | None = 0, **settings: int) -> None:
         self.noun = a_deployment(min_instances=min_instances, **settings)
         self.pressure = Pressure()
-        self.admission = Admission(self.noun, self.pressure)
+        self.admission = Admission(self.noun, self.pressure, Sharing("here", lambda: None))
         self.dispatcher = self.admission.dispatcher
         self.shown(replicas)
 

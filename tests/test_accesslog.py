@@ -6,16 +6,20 @@ import asyncio
 import json
 import os
 import secrets
+import subprocess
+import sys
 from pathlib import Path
+from select import PIPE_BUF
 from typing import Any
 
 import pytest
 
 from router import accesslog
 from router.accesslog import AccessLog, Record
+from router.core.tally import Memory
 from tests.front import SCORE, bearer, front, keys
 from tests.models import Model, served, until
-from tests.router_process import declare, routing, score
+from tests.router_process import ROOT, declare, routing, score
 
 
 def record(number: int = 0, **fields: Any) -> Record:
@@ -28,7 +32,7 @@ def lines(file: Path) -> list[dict[str, Any]]:
 
 
 def test_close_writes_all_that_was_appended_in_its_order(tmp_path: Path) -> None:
-    log = AccessLog(str(tmp_path / "log"))
+    log = AccessLog(str(tmp_path / "log"), Memory())
     for number in range(2_500):
         log.append(record(number))
     log.close()
@@ -38,7 +42,7 @@ def test_close_writes_all_that_was_appended_in_its_order(tmp_path: Path) -> None
 
 def test_a_line_is_json_whatever_a_field_holds(tmp_path: Path) -> None:
     odd = '\n\r\t"\\\u2028\u00e9\x00{}'
-    log = AccessLog(str(tmp_path / "log"))
+    log = AccessLog(str(tmp_path / "log"), Memory())
     log.append(record(error=odd, client_request_id="mine", queue_ms=1.5))
     log.append(record(1))
     log.close()
@@ -50,7 +54,7 @@ def test_a_line_is_json_whatever_a_field_holds(tmp_path: Path) -> None:
 
 
 async def test_a_line_appears_without_waiting_for_the_end(tmp_path: Path) -> None:
-    log = AccessLog(str(tmp_path / "log"))
+    log = AccessLog(str(tmp_path / "log"), Memory())
     log.append(record())
     await until(lambda: bool((tmp_path / "log").read_bytes()))
     log.close()
@@ -58,7 +62,7 @@ async def test_a_line_appears_without_waiting_for_the_end(tmp_path: Path) -> Non
 
 def test_a_log_is_appended_to_and_only_its_owner_writes_it(tmp_path: Path) -> None:
     for number in range(2):
-        log = AccessLog(str(tmp_path / "log"))
+        log = AccessLog(str(tmp_path / "log"), Memory())
         log.append(record(number))
         log.close()
     assert len(lines(tmp_path / "log")) == 2
@@ -67,7 +71,7 @@ def test_a_log_is_appended_to_and_only_its_owner_writes_it(tmp_path: Path) -> No
 
 async def test_a_log_that_is_rotated_by_truncation_goes_on_at_its_start(tmp_path: Path) -> None:
     file = tmp_path / "log"
-    log = AccessLog(str(file))
+    log = AccessLog(str(file), Memory())
     log.append(record(1))
     await until(lambda: bool(file.read_bytes()))
     os.truncate(file, 0)
@@ -78,11 +82,11 @@ async def test_a_log_that_is_rotated_by_truncation_goes_on_at_its_start(tmp_path
 
 def test_a_file_that_can_not_be_opened_is_told_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="Is a directory"):
-        AccessLog(str(tmp_path))
+        AccessLog(str(tmp_path), Memory())
 
 
 def test_what_a_full_disk_does_not_take_is_counted_as_dropped() -> None:
-    log = AccessLog("/dev/full")
+    log = AccessLog("/dev/full", Memory())
     for number in range(7):
         log.append(record(number))
     log.close()
@@ -92,7 +96,7 @@ def test_what_a_full_disk_does_not_take_is_counted_as_dropped() -> None:
 def test_the_queue_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accesslog, "_MAX_WAITING", 10)
     monkeypatch.setattr(accesslog, "_EVERY_S", 3_600.0)
-    log = AccessLog(str(tmp_path / "log"))
+    log = AccessLog(str(tmp_path / "log"), Memory())
     for number in range(15):
         log.append(record(number))
     assert log.dropped == 5
@@ -103,7 +107,7 @@ def test_the_queue_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 async def test_a_reader_that_is_stuck_does_not_keep_the_router_from_ending(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "log")
     reader = os.open(tmp_path / "log", os.O_RDONLY | os.O_NONBLOCK)
-    log = AccessLog(str(tmp_path / "log"))
+    log = AccessLog(str(tmp_path / "log"), Memory())
     for number in range(5_000):
         log.append(record(number))
     closing = asyncio.create_task(asyncio.to_thread(log.close))
@@ -208,3 +212,53 @@ async def test_no_secret_of_a_request_that_breaks_http_is_in_the_log(tmp_path: P
     text = (tmp_path / "log").read_text()
     assert text.count("\n") == len(BROKEN)
     assert [broken for secret, broken in secret_of.items() if secret[:8] in text] == []
+
+
+WRITING = """
+import sys
+from pathlib import Path
+from router.accesslog import AccessLog, Record
+from router.core.tally import Memory
+log = AccessLog("-", Memory(), Path(sys.argv[1]))
+for number in range(3_000):
+    path = "/" + sys.argv[2] * (6_000 if number % 500 == 0 else number % 300)
+    log.append(Record(time=1, request_id=f"{sys.argv[2]}-{number}", method="GET", path=path, status=200, duration_ms=1))
+log.close()
+"""
+
+
+def test_lines_of_several_processes_are_whole_in_one_pipe_also_those_it_does_not_take_at_once(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    command = [sys.executable, "-c", WRITING, str(tmp_path / "lock")]
+    env = {**os.environ, "PYTHONPATH": ROOT}
+    writers = [subprocess.Popen([*command, name], stdout=writing, env=env) for name in "abc"]
+    os.close(writing)
+    with open(reading, "rb") as pipe:
+        found = [json.loads(line)["requestId"] for line in pipe]
+    assert [writer.wait() for writer in writers] == [0, 0, 0]
+    assert sorted(found) == sorted(f"{name}-{number}" for name in "abc" for number in range(3_000))
+
+
+def test_what_is_written_to_a_pipe_at_once_is_whole_lines_that_it_takes_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    pieces: list[bytes] = []
+    write = os.write
+
+    def note(out: int, data: memoryview) -> int:
+        pieces.append(bytes(data))
+        return write(out, data)
+
+    with open(reading, "rb") as pipe, open(writing, "wb") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        monkeypatch.setattr(accesslog.os, "write", note)
+        log = AccessLog("-", Memory())
+        for number in range(300):
+            log.append(record(number, path="/" + "x" * (5_000 if number == 7 else 50)))
+        log.close()
+        monkeypatch.undo()
+        out.close()
+        assert pipe.read() == b"".join(pieces)
+    assert all(piece.endswith(b"\n") for piece in pieces)
+    assert [len(piece) > PIPE_BUF for piece in pieces].count(True) == 1, "the one line that is longer, alone"
+    assert max(piece.count(b"\n") for piece in pieces if len(piece) > PIPE_BUF) == 1
+    assert len(pieces) < 30

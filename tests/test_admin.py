@@ -8,18 +8,20 @@ from collections.abc import AsyncIterator
 import httpx
 import msgspec
 import pytest
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry, Gauge
 
 from router.admin import admin_app
-from router.core.model import Load
-from router.load_page import GENERATION_HEADER, MAX_LOAD_WAIT_MS
+from router.core.loads import Gathered
+from router.core.model import InstanceStanding, Load
+from router.load_page import GENERATION_HEADER, INSTANCES_HEADER, MAX_LOAD_WAIT_MS
 from router.platforms import UP_TO_DATE, Standing
 from router.pressure import Pressure
 from tests.administration.office import Office
 from tests.models import served, until
 from tests.virtual_time import armed, now, on_virtual_time, settle
 
-PAGES = ("/", "/healthz", "/readyz", "/metrics", "/load", "/openapi.json", "/.well-known/jwks.json")
+PAGES = ("/", "/healthz", "/readyz", "/metrics", "/load", "/instances", "/openapi.json", "/.well-known/jwks.json")
 
 LOAD = Load(
     endpoint="iris",
@@ -37,6 +39,10 @@ LOAD = Load(
     held_seconds_total=4.5,
     utilization=0.6667,
     replicas={"blue-1": 2, "blue-2": 1},
+)
+
+STANDING = InstanceStanding(
+    id="7-1", name="7-1", is_self=True, up=True, silent_for_s=0.0, owns=2, view_agrees=True, in_flight=3
 )
 
 
@@ -57,6 +63,12 @@ class Administered:
 
     def load(self) -> list[Load]:
         return self.loads
+
+    async def load_of_all(self) -> Gathered:
+        return Gathered([*self.loads, replace(LOAD, deployment="of-another")], 2, 3)
+
+    async def standings(self) -> list[InstanceStanding]:
+        return [STANDING]
 
 
 @pytest.fixture
@@ -102,8 +114,24 @@ async def test_a_router_that_is_not_ready_is_alive(client: httpx.AsyncClient, ad
     assert (await client.get("/healthz")).status_code == 200
 
 
+async def test_instances_are_told_as_the_one_that_answers_sees_them(client: httpx.AsyncClient) -> None:
+    reply = await client.get("/instances")
+    assert reply.headers["content-type"] == "application/json"
+    (told,) = reply.json()
+    assert told == {
+        "id": "7-1",
+        "name": "7-1",
+        "isSelf": True,
+        "up": True,
+        "silentForS": 0.0,
+        "owns": 2,
+        "viewAgrees": True,
+        "inFlight": 3,
+    }
+
+
 async def test_the_load_has_camel_case_keys_and_reads_back_to_what_it_was(client: httpx.AsyncClient) -> None:
-    reply = await client.get("/load")
+    reply = await client.get("/load?scope=instance")
     assert reply.headers["content-type"] == "application/json"
     assert reply.json() == [
         {
@@ -129,7 +157,43 @@ async def test_the_load_has_camel_case_keys_and_reads_back_to_what_it_was(client
 
 async def test_no_deployment_is_an_empty_list(client: httpx.AsyncClient, administered: Administered) -> None:
     administered.loads = []
-    assert (await client.get("/load")).json() == []
+    assert (await client.get("/load?scope=instance")).json() == []
+
+
+@pytest.mark.parametrize("query", ["", "?scope=all"])
+async def test_the_load_is_that_of_all_instances_and_says_how_many_answered(
+    client: httpx.AsyncClient, query: str
+) -> None:
+    reply = await client.get(f"/load{query}")
+    assert [load["deployment"] for load in reply.json()] == ["blue", "of-another"]
+    assert reply.headers["content-type"] == "application/json"
+    assert reply.headers[INSTANCES_HEADER] == "2/3"
+    assert GENERATION_HEADER not in reply.headers
+
+
+@pytest.mark.parametrize("query", ["scope=instance", "wait_ms=0", "since=0", "scope=instance&wait_ms=0&since=0"])
+async def test_the_load_of_one_instance_is_its_own(client: httpx.AsyncClient, query: str) -> None:
+    """Whose else could it wait for?"""
+    reply = await client.get(f"/load?{query}")
+    assert [load["deployment"] for load in reply.json()] == ["blue"]
+    assert reply.headers[GENERATION_HEADER] == "0"
+    assert INSTANCES_HEADER not in reply.headers
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("scope=", "scope is ''; it must be instance or all."),
+        ("scope=" + "x" * 50, f"scope is '{'x' * 40}'; it must be instance or all."),
+        ("scope=all&since=0", "wait_ms and since are for the load of one instance: scope is 'all'."),
+        ("scope=all&wait_ms=1", "wait_ms and since are for the load of one instance: scope is 'all'."),
+    ],
+)
+async def test_a_scope_that_can_not_be_is_400_with_the_rule(
+    client: httpx.AsyncClient, query: str, message: str
+) -> None:
+    reply = await client.get(f"/load?{query}")
+    assert (reply.status_code, reply.json()["error"]) == (400, {"code": "BadRequest", "message": message})
 
 
 @pytest.mark.parametrize(
@@ -204,7 +268,7 @@ async def test_everybody_who_waits_is_told_as_soon_as_a_queue_forms() -> None:
 async def test_a_queue_that_formed_since_the_last_answer_is_told_at_once() -> None:
     administered = Administered()
     async with asking(administered) as client:
-        known = (await client.get("/load")).headers[GENERATION_HEADER]
+        known = (await client.get("/load?scope=instance")).headers[GENERATION_HEADER]
         administered.pressure.rise()
         reply = await client.get(f"/load?wait_ms=60000&since={known}")
         assert (now(), reply.headers[GENERATION_HEADER]) == (0.0, "1")
@@ -212,7 +276,7 @@ async def test_a_queue_that_formed_since_the_last_answer_is_told_at_once() -> No
         assert now() == 3.0
 
 
-@pytest.mark.parametrize("query", ["", "?wait_ms=0", "?since=0", "?wait_ms=0&since=0"])
+@pytest.mark.parametrize("query", ["?scope=instance", "?wait_ms=0", "?since=0", "?wait_ms=0&since=0"])
 @on_virtual_time
 async def test_without_a_wait_the_load_is_told_at_once(query: str) -> None:
     async with asking(Administered()) as client:

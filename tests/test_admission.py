@@ -9,6 +9,7 @@ import pytest
 from router.admission import Admission
 from router.core.dispatch import Permit, Ticket
 from router.core.errors import NoReadyReplicas, Overloaded, Unavailable
+from router.core.sharing import Sharing
 from router.pressure import Pressure
 from tests.core.nouns import a_deployment, replicas_of
 from tests.virtual_time import armed, now, on_virtual_time, settle
@@ -16,7 +17,7 @@ from tests.virtual_time import armed, now, on_virtual_time, settle
 
 def admission_of(uids: str, concurrency: int = 1, **settings: int) -> Admission:
     deployment = a_deployment(concurrency=concurrency, **settings)
-    admission = Admission(deployment, Pressure())
+    admission = Admission(deployment, Pressure(), Sharing("here", lambda: None))
     admission.update(deployment, replicas_of(uids), None)
     return admission
 

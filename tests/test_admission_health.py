@@ -10,6 +10,7 @@ from router.admission import Admission
 from router.core.dispatch import Permit, Ticket
 from router.core.errors import ReplicaClosed, ReplicaUnreachable, RouterError
 from router.core.health import CONSECUTIVE_FAILURES, FIRST_PAUSE_S, LONGEST_PAUSE_S, SLOW_START
+from router.core.sharing import Sharing
 from router.pressure import Pressure
 from tests.core.nouns import a_deployment, a_replica
 from tests.virtual_time import armed, now, on_virtual_time
@@ -23,7 +24,7 @@ class Fleet:
 
     def __init__(self, uids: str, concurrency: int = 1) -> None:
         self.deployment = a_deployment(concurrency=concurrency)
-        self.admission = Admission(self.deployment, Pressure())
+        self.admission = Admission(self.deployment, Pressure(), Sharing("here", lambda: None))
         self.are(uids)
 
     def are(self, uids: str) -> None:

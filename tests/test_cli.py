@@ -12,6 +12,7 @@ import pytest
 from router import __version__, cli
 from router.config import RouterConfig
 from router.platforms import ClusterSettings, PlatformError
+from router.workers import worker
 from tests.command_line import failed, run
 from tests.router_process import declare
 
@@ -176,7 +177,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[RouterConfig]:
     """The configurations of the routers that commands start; none really does."""
     seen: list[RouterConfig] = []
 
-    async def note(config: RouterConfig, cluster: ClusterSettings) -> None:
+    def note(config: RouterConfig, cluster: ClusterSettings) -> None:
         seen.append(config)
         assert (cluster == ClusterSettings()) == (config.platform != "kubernetes")
 
@@ -184,7 +185,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[RouterConfig]:
     return seen
 
 
-IN_CLUSTER = {"--namespaces", "--namespace", "--adopt-v1", "--vault"}
+IN_CLUSTER = {"--namespaces", "--namespace", "--adopt-v1", "--vault", "--pod"}
 """They are tested in test_options.py."""
 
 
@@ -248,7 +249,7 @@ def test_up_starts_its_router_with_the_same_options(monkeypatch: pytest.MonkeyPa
     assert not {"True", "False", "None"} & {*plain, *secure}
     started: list[RouterConfig] = []
 
-    async def start(config: RouterConfig, _: ClusterSettings) -> None:
+    def start(config: RouterConfig, _: ClusterSettings) -> None:
         started.append(config)
 
     monkeypatch.setattr(cli, "_route", start)
@@ -270,10 +271,11 @@ def test_the_platform_is_opened_with_what_is_looked_at(monkeypatch: pytest.Monke
         opened.append((name, given))
         raise PlatformError("no cluster here")
 
-    monkeypatch.setattr(cli, "open_platform", note)
-    assert failed("router", "--platform", "kubernetes", "--namespaces", "a,b") == "no cluster here\n"
+    monkeypatch.setattr(worker, "open_platform", note)
+    assert failed("router", "--platform", "kubernetes", "--namespaces", "a,b", "--pod", "r-1") == "no cluster here\n"
     ((name, given),) = opened
-    assert (name, given["cluster"]) == ("kubernetes", ClusterSettings(namespaces=("a", "b")))
+    assert (name, given["cluster"]) == ("kubernetes", ClusterSettings(namespaces=("a", "b"), pod="r-1"))
+    assert given["worker"] == 0
     assert not given.get("scaling")
 
 
@@ -294,6 +296,15 @@ def test_the_file_of_the_static_platform(started: list[RouterConfig]) -> None:
         (("--max-headers", "0"), "max_headers is 0; it must be at least 1."),
         (("--max-head-bytes", "1023"), "max_head_bytes is 1023; it must be at least 1024."),
         (("--drain-grace-ms", "-1"), "drain_grace_ms is -1; it must be at least 0."),
+        (("--workers", "0"), "--workers is 0; it must be at least 1."),
+        (
+            ("--workers", "3", "--max-workers", "2"),
+            "--max-workers is 2; it must be at least --workers, which is 3.",
+        ),
+        (
+            ("--peer-port", "65534", "--max-workers", "3"),
+            "--peer-port is 65534, and each of 3 workers needs one",
+        ),
         (("--trusted-proxies", "me"), "trusted proxies are addresses or networks"),
         (("--platform", "static"), "--platform static needs --file"),
         (("--file", "f"), "--file is for --platform static"),

@@ -23,6 +23,8 @@ from router.core.model import (
     Trouble,
     TroubleKind,
 )
+from router.core.sharing import Sharing
+from router.core.tally import Memory
 from router.fleet import Fleet
 from router.upstream import Upstream
 
@@ -32,7 +34,7 @@ SCORE = b"/api/v1/endpoint/iris/score"
 @pytest.fixture
 async def fleet() -> AsyncIterator[Fleet]:
     upstream = Upstream(connect_timeout_ms=1_000, idle_ms=1_000)
-    made = Fleet(upstream)
+    made = Fleet(upstream, Memory(), Sharing("here", lambda: None))
     yield made
     for live in made.live.values():
         live.admission.close()

@@ -11,6 +11,7 @@ import pytest
 from router.core.auth import Caller
 from router.core.errors import Forbidden, Unauthorized, Unavailable
 from router.core.model import Endpoint, JwtSettings
+from router.core.tally import Memory
 from router.gate import Gate
 from router.platforms.memory_administration import MemoryVault
 from router.tokens.issuers import Issuers
@@ -33,7 +34,7 @@ class Site:
         self.revocations = Revocations(self.vault, lambda: NOW_S)
         self.own = OwnTokens(self.vault, self.revocations, lambda: NOW_S)
         self.issuers = Issuers()
-        self.gate = Gate(self.own, self.issuers, self.revocations, lambda: NOW_S)
+        self.gate = Gate(self.own, self.issuers, self.revocations, lambda: NOW_S, Memory())
         self.gate.follow(endpoints)
 
     async def enter(self, endpoint: Endpoint, token: str | bytes) -> Caller:

@@ -13,13 +13,16 @@ from typing import NamedTuple
 import httpx
 import pytest
 from msgspec import structs
+from prometheus_client import ProcessCollector
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain_text
 
 from router import __version__
 from router.core.auth import Caller
 from router.core.model import Addresses, Deployment, Load, ScaleSettings
-from router.metrics import Counters, Histogram, RouterCollector, registry_of
+from router.core.tally import Memory
+from router.counters import Counters
+from router.metrics import RouterCollector, registry_of
 from router.platforms import Standing
 from tests.front import SCORE
 from tests.models import Model, served
@@ -152,15 +155,15 @@ async def test_openmetrics_says_the_same(site: Site) -> None:
 class Observed:
     """Live objects as a test makes them."""
 
-    def __init__(self, *live: tuple[Load, Counters, int], declared: tuple[Deployment, ...] = ()) -> None:
+    def __init__(self, *live: tuple[Load, Counters], declared: tuple[Deployment, ...] = ()) -> None:
         self.live = live
         self.declared = declared
-        self.ended = {"": Counters(), "iris": Counters()}
+        self.ended = {"": none("", ""), "iris": none("iris", "")}
         self.behind_s = 0.0
         self.called: dict[str, list[Caller]] = {}
         self.certified_until_s: float | None = None
 
-    def loads(self) -> tuple[tuple[Load, Counters, int], ...]:
+    def loads(self) -> tuple[tuple[Load, Counters], ...]:
         return self.live
 
     def deployments(self) -> tuple[Deployment, ...]:
@@ -171,6 +174,9 @@ class Observed:
 
     def unrouted(self) -> dict[str, Counters]:
         return self.ended
+
+    def instances(self) -> dict[str, int]:
+        return {"up": 3, "missing": 1}
 
     def connections(self) -> dict[str, int]:
         return {"client": 5}
@@ -194,6 +200,10 @@ class Observed:
         return 9
 
 
+def none(endpoint: str, deployment: str) -> Counters:
+    return Counters(Memory(), endpoint, deployment)
+
+
 def load_of(deployment: str) -> Load:
     return Load(
         endpoint="iris",
@@ -215,7 +225,7 @@ def load_of(deployment: str) -> Load:
 
 
 def values_of(observed: Observed) -> Value:
-    registry = registry_of(observed)
+    registry = registry_of(observed, ProcessCollector(registry=None))
 
     def value(name: str, **labels: str) -> float:
         found = registry.get_sample_value("scoregate_" + name, labels)
@@ -225,11 +235,12 @@ def values_of(observed: Observed) -> Value:
 
 
 def test_families_are_made_of_live_objects_at_each_scrape() -> None:
-    counters = Counters()
-    value = values_of(Observed((load_of("blue"), counters, 7)))
+    counters = none("iris", "blue")
+    value = values_of(Observed((load_of("blue"), counters)))
     assert math.isnan(value("requests_total", code="200", **BLUE))
     counters.count(200)
     counters.count(200)
+    counters.note_troubles(0, 7, 5)
     counters.queue_wait.add(0.3)
     expected = {"requests_total": (2, {"code": "200"}), "retries_total": (7, {}), "in_flight": (4, {})}
     expected |= {"queued": (3, {}), "refused_total": (8, {}), "utilization_ratio": (1.5, {})}
@@ -237,6 +248,8 @@ def test_families_are_made_of_live_objects_at_each_scrape() -> None:
     for name, (number, labels) in expected.items():
         assert value(name, **BLUE | labels) == number, name
     assert [value("replicas", state=state, **BLUE) for state in STATES] == [2, 5, 1, 6]
+    assert value("asks_total", **BLUE) == 5
+    assert [value("instances", state=state) for state in ("up", "missing")] == [3, 1]
     assert value("connections", side="client") == 5
     assert value("access_log_dropped_total") == 9
 
@@ -252,11 +265,15 @@ def test_what_the_autoscaler_may_do_is_shown_where_it_may() -> None:
 
 def test_each_consumer_has_its_requests_and_nobody_who_needs_no_credential() -> None:
     observed = Observed()
-    batch, token, anybody = (Caller(consumer) for consumer in ("batch", "token", ""))
-    observed.called = {"iris": [batch, token, anybody], "rose": [Caller("batch")]}
+    batch, token, anybody = (Caller(Memory(), "iris", consumer) for consumer in ("batch", "token", ""))
+    observed.called = {"iris": [batch, token, anybody], "rose": [Caller(Memory(), "rose", "batch")]}
     for caller, status in ((batch, 200), (batch, 429), (batch, 429), (token, 200), (anybody, 200)):
         caller.count(status)
-    family = next(each for each in registry_of(observed).collect() if each.name == "scoregate_consumer_requests")
+    family = next(
+        each
+        for each in registry_of(observed, ProcessCollector(registry=None)).collect()
+        if each.name == "scoregate_consumer_requests"
+    )
     assert [(sample.labels, sample.value) for sample in family.samples] == [
         ({"endpoint": "iris", "consumer": "batch", "code": "200"}, 1),
         ({"endpoint": "iris", "consumer": "batch", "code": "429"}, 2),
@@ -290,19 +307,10 @@ def test_it_is_said_how_far_the_platform_is_behind() -> None:
 
 def test_requests_may_go_on_between_two_families() -> None:
     """What comes and goes meanwhile is in the next scrape."""
-    observed = Observed((load_of("blue"), Counters(), 0))
+    observed = Observed((load_of("blue"), none("iris", "blue")))
     families = RouterCollector(observed).collect()
     next(families)
-    observed.ended["new"] = Counters()
+    observed.ended["new"] = none("new", "")
     observed.live = ()
     queued = next(family for family in families if family.name == "scoregate_queued")
     assert [sample.labels for sample in queued.samples] == [BLUE]
-
-
-def test_a_value_counts_in_the_bucket_that_it_is_at_most_and_in_all_above() -> None:
-    histogram = Histogram((0.1, 1.0))
-    for value in (0.05, 0.1, 0.5, 7.0):
-        histogram.add(value)
-    histogram.add_zero()
-    assert dict(zip(histogram.bounds, histogram.cumulative(), strict=True)) == {"0.1": 3, "1.0": 4, "+Inf": 5}
-    assert histogram.sum == pytest.approx(7.65)

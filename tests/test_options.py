@@ -92,3 +92,9 @@ def test_options_of_a_cluster_say_nothing_elsewhere(words: tuple[str, ...]) -> N
     result = run("--platform", "local", *words)
     assert result.exit_code == 2
     assert f"{words[0]} is for --platform kubernetes; the platform is local." in result.output
+
+
+def test_a_pod_of_its_own_is_a_routers_in_a_cluster() -> None:
+    assert cluster_settings("kubernetes", (), None, True, "v", "router-1").pod == "router-1"
+    with pytest.raises(click.UsageError, match="--pod is for --platform kubernetes; the platform is static"):
+        cluster_settings("static", (), None, True, ClusterSettings().vault, "router-1")

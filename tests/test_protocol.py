@@ -14,6 +14,7 @@ from router.app import CANCELS, INFORMATIONAL, TASK
 from router.clients import Clients
 from router.config import Limits
 from router.core.errors import BadRequest
+from router.core.tally import Memory
 from router.protocol import ClientConnection, protocol_of
 from router.request import ARRIVED
 
@@ -65,7 +66,7 @@ def connected(
     app: App, transport: Transport | None = None, limits: Limits | None = None
 ) -> tuple[ClientConnection, Transport]:
     transport = transport or Transport()
-    clients = Clients(limits or Limits(), lambda error, client: b"an-id")
+    clients = Clients(limits or Limits(), lambda error, client: b"an-id", Memory())
     config: Any = SimpleNamespace(loaded_app=app)
     connection = ClientConnection(config, ServerState(), {}, clients=clients)
     connection.connection_made(transport)
@@ -218,7 +219,7 @@ async def test_bytes_behind_the_end_are_dropped() -> None:
 
 
 async def test_every_connection_is_counted_once_and_forgotten_once() -> None:
-    clients = Clients(Limits(), lambda error, client: b"an-id")
+    clients = Clients(Limits(), lambda error, client: b"an-id", Memory())
     config: Any = SimpleNamespace(loaded_app=ok)
     state = ServerState()
     connections = [protocol_of(clients)(config, state, {}) for _ in range(3)]

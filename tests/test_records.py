@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from router.core.auth import Caller
 from router.core.errors import ClientGone, ClientTooSlow, Unauthorized
 from router.core.model import Endpoint
+from router.core.tally import Memory
 from router.records import record_of, refusal_record
 from router.request import Request
 
@@ -35,7 +36,7 @@ def test_a_record_has_what_the_request_was_found_to_be() -> None:
     request.waited_s, request.overhead_s = 0.0125, 0.0005
     request.body_bytes, request.reply_bytes = 10, 20
     request.endpoint = Endpoint(name="iris", deployments=())
-    request.caller = Caller("batch")
+    request.caller = Caller(Memory(), "iris", "batch")
     request.trace = b"traceparent: 00-%b-%b-01\r\n" % (b"1" * 32, b"2" * 16)
     record = record_of(request, 0.5, "203.0.113.9")
     assert record.time > 1_700_000_000

@@ -9,6 +9,8 @@ import pytest
 
 from router.core.model import Addresses, Deployment, Endpoint, Route
 from router.core.routes import RouteTable
+from router.core.sharing import Sharing
+from router.core.tally import Memory
 from router.fleet import LiveDeployment
 from router.pressure import Pressure
 from router.request import ARRIVED, RandomDigits, Request
@@ -36,7 +38,7 @@ async def head_of(request: Request, *, path: str = "/score", **endpoint: Any) ->
         endpoint="iris", name="blue", workload=Addresses(addresses=()), scoring_route=Route(path=path)
     )
     noun = Endpoint(name="iris", deployments=(deployment,), **endpoint)
-    live = LiveDeployment(deployment, Pressure())
+    live = LiveDeployment(deployment, Pressure(), Memory(), Sharing("here", lambda: None))
     head = request.head(RouteTable([noun]).match(request.path), live, b"forwarded: x\r\n")
     assert head.endswith(b"\r\n")
     return head.split(b"\r\n")[:-1]
@@ -69,7 +71,7 @@ def test_every_reply_carries_the_ids_and_one_that_was_routed_its_deployment() ->
 async def test_the_deployment_is_named_once_it_is_known() -> None:
     request = request_of()
     deployment = Deployment(endpoint="iris", name="blue", workload=Addresses(addresses=()))
-    request.live = LiveDeployment(deployment, Pressure())
+    request.live = LiveDeployment(deployment, Pressure(), Memory(), Sharing("here", lambda: None))
     assert (b"azureml-model-deployment", b"blue") in request.own_reply_headers()
 
 

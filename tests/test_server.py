@@ -19,6 +19,7 @@ from router.core.model import Replica, Snapshot
 from router.platforms import Standing
 from router.platforms.local.state import StateDirectory
 from router.platforms.memory import MemoryPlatform
+from router.post import only
 from router.server import RouterServer
 from tests.front import SCORE
 from tests.models import Model, served, until
@@ -66,7 +67,7 @@ async def test_the_internal_port_has_an_address_of_its_own(site: Site) -> None:
 
 async def test_what_the_platform_says_of_itself_is_told(tmp_path: Path) -> None:
     platform = MemoryPlatform()
-    server = RouterServer(RouterConfig(platform="local", state_dir=tmp_path, access_log="off"), platform)
+    server = RouterServer(RouterConfig(platform="local", state_dir=tmp_path, access_log="off"), platform, only())
     assert server.not_ready_because() == "no endpoints are known yet"
     platform.stands = Standing(3.0, "pods: the API server answers 403")
     assert server.not_ready_because() == "no endpoints are known yet: pods: the API server answers 403"
@@ -112,7 +113,7 @@ async def test_a_port_in_use_ends_it_with_a_message_that_names_the_option(site: 
     said = one.said.decode()
     assert f"Can't listen on 127.0.0.1:{port}: Address already in use. Choose another {option}." in said
     assert "Traceback" not in said
-    assert one.state.read_router() is None
+    assert one.state.a_router() is None
 
 
 async def test_a_port_that_another_router_scores_on_is_in_use(site: Site) -> None:
@@ -298,7 +299,9 @@ async def test_files_that_the_system_does_not_give_are_not_promised(site: Site) 
 
 
 async def test_what_is_known_once_the_first_snapshot_has_come_is_never_collected(tmp_path: Path) -> None:
-    server = RouterServer(RouterConfig(platform="local", state_dir=tmp_path, access_log="off"), MemoryPlatform())
+    server = RouterServer(
+        RouterConfig(platform="local", state_dir=tmp_path, access_log="off"), MemoryPlatform(), only()
+    )
     before = gc.get_threshold()
     following = asyncio.create_task(server._follow())
     try:
@@ -327,7 +330,7 @@ class Forgetful(MemoryPlatform):
 
 async def test_a_report_that_a_replica_has_drained_is_made_again_when_it_fails(tmp_path: Path) -> None:
     platform = Forgetful()
-    server = RouterServer(RouterConfig(platform="local", state_dir=tmp_path, access_log="off"), platform)
+    server = RouterServer(RouterConfig(platform="local", state_dir=tmp_path, access_log="off"), platform, only())
     leaving = Replica(uid="a", deployment="iris/blue", host="127.0.0.1", port=1, ready=True, leaving=True)
     server._fleet.follow(Snapshot(replicas=(leaving,)))
     reporting = asyncio.create_task(server._report_drained())

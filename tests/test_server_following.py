@@ -18,6 +18,7 @@ from router.gate import Gate
 from router.platforms.identity import NAME, new_authority
 from router.platforms.memory import MemoryPlatform
 from router.platforms.vault import FileVault
+from router.post import only
 from router.server import RouterServer
 from tests.identities import open_identity
 from tests.models import Model, served, until
@@ -45,7 +46,7 @@ def platform(monkeypatch: pytest.MonkeyPatch) -> MemoryPlatform:
 @pytest.fixture
 async def server(platform: MemoryPlatform, tmp_path: Path) -> AsyncIterator[RouterServer]:
     thresholds = gc.get_threshold()
-    yield RouterServer(RouterConfig(platform="local", state_dir=tmp_path, access_log="off"), platform)
+    yield RouterServer(RouterConfig(platform="local", state_dir=tmp_path, access_log="off"), platform, only())
     gc.unfreeze()
     gc.set_threshold(*thresholds)
 

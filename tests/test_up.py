@@ -60,7 +60,9 @@ FRONT = """
 import json, os, sys
 if "SCOREGATE_FILE" in os.environ: sys.exit("that is for a static router")
 url = f"http://127.0.0.1:{sys.argv[1]}"
-with open("state/router.json", "w") as file: json.dump({"admin": url, "public": url, "pid": os.getpid()}, file)
+from pathlib import Path
+from router.platforms.local.state import StateDirectory, own_place
+StateDirectory(Path("state")).write_router(own_place(admin=url, public=url))
 """
 ENDPOINTS = {
     "apiVersion": "scoregate.io/v1",

@@ -36,12 +36,12 @@ async def show_endpoint(parts: Parts, call: Call) -> Answer:
 
 async def show_deployment(parts: Parts, call: Call) -> Answer:
     deployment = _deployment(parts, call)
-    return Answer(_deployment_view(parts, deployment, _hold(parts, deployment, call.now_s)))
+    return Answer(await _deployment_view(parts, deployment, _hold(parts, deployment, call.now_s)))
 
 
 async def list_replicas(parts: Parts, call: Call) -> Answer:
     deployment = _deployment(parts, call)
-    load = parts.load_of(deployment)
+    load = await parts.load_of(deployment)
     in_flight = {} if load is None else load.replicas
     replicas = [
         ReplicaView(
@@ -102,7 +102,7 @@ async def _held(parts: Parts, call: Call, hold: Hold | None) -> Answer:
     before, after = _hold(parts, deployment, call.now_s), _hold_view(hold)
     call.told |= {"deployment": deployment.key, "from": before, "to": after}
     await parts.administration.hold(deployment.endpoint, deployment.name, hold)
-    return Answer(_deployment_view(parts, deployment, after))
+    return Answer(await _deployment_view(parts, deployment, after))
 
 
 async def _drained(parts: Parts, call: Call, drained: bool) -> Answer:
@@ -145,13 +145,13 @@ def _deployment(parts: Parts, call: Call) -> Deployment:
     return parts.deployment(call.path["endpoint"], call.path["deployment"])
 
 
-def _deployment_view(parts: Parts, deployment: Deployment, hold: HoldView | None) -> DeploymentView:
+async def _deployment_view(parts: Parts, deployment: Deployment, hold: HoldView | None) -> DeploymentView:
     alone = replace(parts.endpoint(deployment.endpoint), deployments=(deployment,), weights=())
     [settings] = effective_settings(alone)["spec"]["deployments"]  # type: ignore[index]  # a plain object
     return DeploymentView(
         endpoint=deployment.endpoint,
         name=deployment.name,
-        load=parts.load_of(deployment),
+        load=await parts.load_of(deployment),
         settings=settings,
         hold=hold,
         troubles=[

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
+from router.core.loads import Gathered
 from router.core.model import Deployment, Endpoint, Load, Replica, Snapshot
 from router.platforms import PlatformError
 from router.platforms.administration import Administration
@@ -20,7 +21,7 @@ class Served(Protocol):
     def snapshot(self) -> Snapshot | None:
         """None until there is a first."""
 
-    def load(self) -> list[Load]: ...
+    async def load_of_all(self) -> Gathered: ...
 
 
 class Issued(Protocol):
@@ -106,9 +107,9 @@ class Parts(NamedTuple):
         """Raises Unknown."""
         return replica_of(self.snapshot, uid)
 
-    def load_of(self, deployment: Deployment) -> Load | None:
-        """None in the moment before it is served."""
-        for load in self.served.load():
+    async def load_of(self, deployment: Deployment) -> Load | None:
+        """Of all instances together; None in the moment before it is served."""
+        for load in (await self.served.load_of_all()).loads:
             if (load.endpoint, load.deployment) == (deployment.endpoint, deployment.name):
                 return load
         return None

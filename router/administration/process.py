@@ -20,7 +20,7 @@ _loggers = logging.getLogger("scoregate")
 
 
 async def show_load(parts: Parts, call: Call) -> Answer:
-    return Answer(parts.served.load())
+    return Answer((await parts.served.load_of_all()).loads)
 
 
 async def show_log_level(parts: Parts, call: Call) -> Answer:

@@ -13,7 +13,6 @@ from urllib.parse import SplitResult, urlsplit
 
 from router.administrator.calls import AdministrationError
 from router.core.auth import KEY_RULE, is_key
-from router.platforms import PlatformError
 from router.platforms.local.state import RouterPlace, StateDirectory
 
 IN_A_CLUSTER = (
@@ -35,7 +34,7 @@ class Place(NamedTuple):
 
 
 def find(state_dir: Path, *, url: str | None = None, key: str | None = None, key_file: Path | None = None) -> Place:
-    """The router that runs in `state_dir`, with the key that lies there, unless a URL or a key are given.
+    """A router that runs in `state_dir`, with the key that lies there, unless a URL or a key are given.
 
     Of one that has ended, the port may be somebody else's by now, who would get the key. A URL needs its key: one that
     lies in a state directory is not sent elsewhere. Raises AdministrationError.
@@ -55,22 +54,16 @@ def find(state_dir: Path, *, url: str | None = None, key: str | None = None, key
 
 
 def scoring_url(state_dir: Path) -> str:
-    """Where the router that runs in `state_dir` takes requests. Raises AdministrationError."""
+    """Where a router that runs in `state_dir` takes requests. Raises AdministrationError."""
     return _reached(_place(state_dir).public)
 
 
 def _place(state_dir: Path) -> RouterPlace:
-    try:
-        place = StateDirectory(state_dir).read_router()
-    except PlatformError as error:
-        raise _no_access(str(error)) from None
+    place = StateDirectory(state_dir).a_router()
     if place is None:
-        raise _no_access(f"No router has run in {state_dir}: start one with `scoregate up FILE`.{IN_A_CLUSTER}")
-    if not StateDirectory(state_dir).router_runs():
         raise _no_access(
-            f"The router of {state_dir} has ended, and {place.admin} may be another's by now: start one with "
-            "`scoregate up FILE`. Of one that runs elsewhere, in a container for one, name the internal port with "
-            f"--admin-url.{IN_A_CLUSTER}"
+            f"No router runs in {state_dir}: start one with `scoregate up FILE`. Of one that runs elsewhere, in a "
+            f"container for one, name the internal port with --admin-url.{IN_A_CLUSTER}"
         )
     return place
 

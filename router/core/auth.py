@@ -16,9 +16,12 @@ from typing import NamedTuple
 from router.core.errors import TooManyRequests, Unauthorized
 from router.core.model import Endpoint, KeyHashes
 from router.core.rate_limit import Bucket
+from router.core.tally import Ledger, Statuses
 
 KEY_RULE = "16 to 256 printable ASCII characters without spaces"
 MAX_CREDENTIAL_BYTES = 16_384
+CONSUMERS = "consumers"
+"""Kind of their names in the ledger; labels are endpoint, consumer and status."""
 _KEY = re.compile(r"[!-~]{16,256}")
 _NO_DIGEST = bytes(32)
 
@@ -40,22 +43,30 @@ def hashed(primary: str, secondary: str) -> KeyHashes:
 class Caller:
     """Who asks, as far as the credential tells: one object for each consumer of an endpoint, while there is one."""
 
-    __slots__ = ("bucket", "consumer", "requests")
+    __slots__ = ("_statuses", "bucket", "consumer")
 
-    def __init__(self, consumer: str, bucket: Bucket | None = None) -> None:
+    def __init__(self, ledger: Ledger, endpoint: str, consumer: str, bucket: Bucket | None = None) -> None:
         self.consumer = consumer
         """The key's name; `token` or `jwt` for tokens; "" where no credential is asked for."""
         self.bucket = bucket
-        self.requests: dict[int, int] = {}
-        """How many there were, by status."""
+        self._statuses = Statuses(ledger, (CONSUMERS, endpoint, consumer))
 
     def admit(self, endpoint: str, now_s: float) -> None:
         """One request more. `now_s`: as `Bucket` wants it. Raises TooManyRequests, and takes nothing then."""
         if self.bucket is not None and (wait_s := self.bucket.take(now_s)):
             raise TooManyRequests(endpoint, self.consumer, wait_s)
 
-    def count(self, status: int) -> None:
-        self.requests[status] = self.requests.get(status, 0) + 1
+    def count(self, status: int, times: int = 1) -> None:
+        self._statuses.count(status, times)
+
+    def forget(self) -> None:
+        """It is gone; nothing of it may be counted any more."""
+        self._statuses.forget()
+
+    @property
+    def requests(self) -> dict[int, int]:
+        """How many there were, by status."""
+        return self._statuses.by_status()
 
 
 class Key(NamedTuple):

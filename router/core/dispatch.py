@@ -6,7 +6,8 @@ the same call that freed the slot.
 
 Theory: a `_Seat` is one replica's slots. Seats with room stand in `_open[level]`, oldest use first; the level is the
 requests in flight, times a handicap while the replica warms up. So the least loaded and longest unused replica is
-found without a search. Full, unready, paused and leaving seats stand nowhere; they are found by uid only.
+found without a search. Full, unready, paused and leaving seats stand nowhere; they are found by uid only. A seat has
+all slots of its replica, or, where several instances share them, as many as were allotted to this dispatcher.
 
 Invariants (tests/core/test_dispatch.py, word for word):
 1. A replica never holds more than its slots.
@@ -38,10 +39,11 @@ class NoRoom(Exception):
 
 
 class _Seat:
-    __slots__ = ("handicap", "in_flight", "leaving", "level", "paused", "replica", "takes_requests")
+    __slots__ = ("handicap", "in_flight", "leaving", "level", "paused", "replica", "slots", "takes_requests")
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Replica, slots: int) -> None:
         self.replica = replica
+        self.slots = slots
         self.in_flight = 0
         self.level = 0
         self.handicap = 1
@@ -85,6 +87,8 @@ class Dispatcher:
     def __init__(self, slots_per_replica: int, max_queue_length: int) -> None:
         """`slots_per_replica`: 0 is no limit."""
         self._slots = slots_per_replica or _NO_LIMIT
+        self._allotted: dict[str, int] | None = None
+        """Slots by uid, none where it says none; None: all slots of every replica."""
         self._max_queue_length = max_queue_length
         self._seats: dict[str, _Seat] = {}
         self._open: list[OrderedDict[str, _Seat]] = [OrderedDict()]
@@ -100,10 +104,12 @@ class Dispatcher:
 
     # -- requests ------------------------------------------------------------------------------------------
 
-    def acquire(self, now: float, deadline: float, avoid: frozenset[str] = _NONE) -> Permit | Ticket:
+    def acquire(
+        self, now: float, deadline: float, avoid: frozenset[str] = _NONE, came_at: float | None = None
+    ) -> Permit | Ticket:
         """A slot, else a place in the queue until `deadline`. Raises NoRoom.
 
-        `avoid`: uids of replicas that this request must not get again.
+        `avoid`: uids of replicas that this request must not get again. `came_at`: when it came, if not now.
         """
         self.arrived_total += 1
         if self._open_count:  # whoever waits would not take what is open (invariant 2)
@@ -115,8 +121,10 @@ class Dispatcher:
         if len(self._queue) >= self._max_queue_length:
             self.refused_total += 1
             raise NoRoom
-        ticket = Ticket(now, deadline, avoid)
+        ticket = Ticket(now if came_at is None else came_at, deadline, avoid)
         self._queue[ticket] = None
+        if ticket.came_at < now:
+            self._move_ahead(ticket)
         return ticket
 
     def release(self, permit: Permit, now: float) -> Ticket | None:
@@ -177,7 +185,7 @@ class Dispatcher:
             else:
                 self._reopen(seat)
         for uid, replica in present.items():
-            seat = self._seats[uid] = _Seat(replica)
+            seat = self._seats[uid] = _Seat(replica, self._slots_of(uid))
             seat.leaving = replica.leaving
             seat.look()
             self._reopen(seat)
@@ -190,10 +198,7 @@ class Dispatcher:
         if slots == self._slots:
             return []
         self._slots = slots
-        for seat in self._seats.values():
-            self._close(seat)
-            self._reopen(seat)
-        return self._serve_queue(now)
+        return self._resize(now)
 
     def handicap(self, uid: str, factor: int) -> None:
         """Let one replica look `factor` times as loaded as it is (slow start); 1 ends it."""
@@ -217,6 +222,54 @@ class Dispatcher:
         seat.look()
         self._reopen(seat)
         return self._serve_queue(now)
+
+    # -- slots that several instances share ----------------------------------------------------------------
+
+    def allot_all(self, slots: dict[str, int] | None, now: float) -> list[Ticket]:
+        """From now on so many slots of each replica, by uid, are this dispatcher's to give; None: all."""
+        self._allotted = None if slots is None else dict(slots)
+        return self._resize(now)
+
+    def allot(self, uid: str, slots: int, now: float) -> list[Ticket]:
+        """So many of this replica, also one that is not known yet. Only after `allot_all` said how many of each."""
+        assert self._allotted is not None
+        self._allotted[uid] = slots
+        if not slots:
+            del self._allotted[uid]
+        if (seat := self._seats.get(uid)) is None:
+            return []
+        self._close(seat)
+        seat.slots = slots
+        self._reopen(seat)
+        return self._serve_queue(now) if self._queue else []
+
+    def adopt(self, uid: str, now: float) -> Permit:
+        """A slot that somebody has already, wherever it came from: room or not, known replica or not."""
+        seat = self._seats.get(uid)
+        if seat is None:
+            gone = Replica(uid=uid, deployment="", host="", port=0, ready=False, leaving=True)
+            seat = self._seats[uid] = _Seat(gone, self._slots_of(uid))
+            seat.leaving = True
+            seat.look()
+        return self._grant(seat, now, 0.0)
+
+    def waiting(self) -> list[Ticket]:
+        """Who waits, in the order of arrival."""
+        return list(self._queue)
+
+    def has_ticket(self, ticket: Ticket) -> bool:
+        return ticket in self._queue
+
+    def takes_requests(self, uid: str) -> bool:
+        return (seat := self._seats.get(uid)) is not None and seat.takes_requests
+
+    def in_flight_at(self, uid: str) -> int:
+        return seat.in_flight if (seat := self._seats.get(uid)) is not None else 0
+
+    @property
+    def capacity(self) -> int:
+        """Slots of the replicas that take requests, free or not."""
+        return sum(seat.slots for seat in self._seats.values() if seat.takes_requests)
 
     # -- figures -------------------------------------------------------------------------------------------
 
@@ -275,7 +328,7 @@ class Dispatcher:
         self._close(seat)
         seat.in_flight += 1
         self.in_flight += 1
-        if seat.in_flight < self._slots:
+        if seat.in_flight < seat.slots:
             self._reopen(seat)
         return Permit(seat, now, waited_s)
 
@@ -307,8 +360,23 @@ class Dispatcher:
                 served.append(ticket)
         return served
 
+    def _slots_of(self, uid: str) -> int:
+        return self._slots if self._allotted is None else self._allotted.get(uid, 0)
+
+    def _resize(self, now: float) -> list[Ticket]:
+        for uid, seat in self._seats.items():
+            self._close(seat)
+            seat.slots = self._slots_of(uid)
+            self._reopen(seat)
+        return self._serve_queue(now)
+
+    def _move_ahead(self, ticket: Ticket) -> None:
+        """Of those who came after it."""
+        for other in [other for other in self._queue if other.came_at > ticket.came_at]:
+            self._queue.move_to_end(other)
+
     def _has_room(self, seat: _Seat) -> bool:
-        return seat.in_flight < self._slots and seat.takes_requests
+        return seat.in_flight < seat.slots and seat.takes_requests
 
     def _reopen(self, seat: _Seat) -> None:
         if not self._has_room(seat):

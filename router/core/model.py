@@ -292,13 +292,18 @@ class Hold(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Instance(Struct, frozen=True, kw_only=True):
-    """One router process. A new process is a new instance, also at the same address."""
+    """One router process: a worker, of which a Pod or a machine may have several."""
 
     id: str
     admin: str
     """URL of its internal port."""
     peer: str = ""
     """URL of the port where other instances and the autoscaler ask, over mutual TLS; "" where it has none."""
+    socket: str = ""
+    """Path of the unix socket at which instances of the same machine or Pod meet it; "" where there is none."""
+    serves: bool = True
+    """Whether requests are sent to it. One that starts or drains is there, and has its load, all the same; one that is
+    cut off may be said to be there for long."""
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
@@ -312,6 +317,25 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     holds: dict[str, Hold] = {}
     """By deployment key; also those that are over."""
     instances: tuple[Instance, ...] = ()
+
+
+class InstanceStanding(Struct, frozen=True, kw_only=True, rename="camel"):
+    """How one instance looks to another one."""
+
+    id: str
+    name: str
+    """For a person: of its Pod, or the number of its process."""
+    is_self: bool
+    up: bool
+    """Whether the two are connected; of the one that is asked, always."""
+    silent_for_s: float
+    """Since something came from it; 0 of the one that is asked."""
+    owns: int
+    """Deployments whose permits it hands out, as far as the one that is asked knows."""
+    view_agrees: bool
+    """Whether both see the same instances."""
+    in_flight: int | None = None
+    """Requests, of all its deployments; None where it does not answer in time."""
 
 
 class Load(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -340,3 +364,21 @@ class Load(Struct, frozen=True, kw_only=True, rename="camel"):
     """(in flight + queued) / (total x concurrency); 0 for an empty or unlimited deployment."""
     replicas: dict[str, int]
     """Requests in flight, by replica uid."""
+
+
+class Routing(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What one router process tells of its own work, for who decides how many of them there should be. Totals only
+    grow while it lives."""
+
+    routed_total: int
+    """Requests that went to a replica."""
+    route_seconds_total: float
+    """The router's own time with them, without the queue, summed up."""
+    route_buckets: dict[str, int]
+    """How many of them took at most so many seconds, by the bound as the metrics write it, the smallest first."""
+    cpu_seconds_total: float
+    """Of the process."""
+    cpus: float
+    """That its Pod or machine may use."""
+    most_workers: int
+    """So many its Pod or machine may have."""

@@ -15,16 +15,40 @@ from typing import Any
 import uvicorn
 
 from router.config import ConfigError
+from router.listening.turns import Share, Turns
 
-_BACKLOG = 4_096
+BACKLOG = 4_096
 
 
 class Listener(uvicorn.Server):
     """uvicorn's server, with signals left to ours: it would close at SIGTERM, and end by the signal."""
 
+    share: Share | None = None
+    """Of the connections, where other processes listen on the same sockets."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        share = self.share
+        if share is None:
+            await super().startup(sockets)
+            return
+
+        def protocol() -> asyncio.Protocol:
+            made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+                config=self.config, server_state=self.server_state, app_state={}
+            )
+            return made
+
+        self.servers = [Turns(sock, protocol, self.config.backlog, share) for sock in sockets or ()]  # type: ignore[misc]
+        self.started = True
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    def close_to_newcomers(self) -> None:
+        """Whoever is connected may ask on."""
+        for server in self.servers:
+            server.close()
 
     async def until_started(self, serving: asyncio.Task[None]) -> None:
         while not self.started:
@@ -46,7 +70,7 @@ def listener(app: Callable[..., Any], http: object, patience_s: int) -> Listener
             server_header=False,
             access_log=False,
             log_config=None,
-            backlog=_BACKLOG,
+            backlog=BACKLOG,
             timeout_graceful_shutdown=patience_s,
         )
     )

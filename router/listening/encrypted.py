@@ -77,7 +77,7 @@ class Encrypted(asyncio.Protocol, asyncio.Transport):
         clients.arriving.add(self)
         over = clients.count - clients.limits.max_connections
         if over > 0 and not clients.close_oldest_idle() and over > _REFUSED_IN_WORDS:
-            clients.failed_handshakes += 1
+            clients.count_failed_handshake()
             self.abort()
         else:
             self._set_timer(clients.limits.head_timeout_ms / 1000, self._fail, "it took too long")
@@ -244,7 +244,7 @@ class Encrypted(asyncio.Protocol, asyncio.Transport):
 
     def _fail(self, reason: str) -> None:
         if not self._is_open:
-            self._clients.failed_handshakes += 1
+            self._clients.count_failed_handshake()
         _log.debug("TLS with %s failed: %s", self._peer(), reason)
         self._is_shut = True
         self._wire.close()

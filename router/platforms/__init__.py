@@ -15,6 +15,7 @@ from router.core.model import Snapshot
 
 if TYPE_CHECKING:
     from router.platforms.administration import Administration
+    from router.platforms.sizing import RouterSizing
 
 
 class PlatformError(Exception):
@@ -44,6 +45,17 @@ class ClusterSettings(NamedTuple):
     """Whether workloads of Azure ML's v1 are endpoints without a resource that says so."""
     vault: str = "scoregate-vault"
     """The Secret with the installation's own secrets, where the routers run."""
+    router_deployment: str = "scoregate-router"
+    """The Deployment of the routers, where they run."""
+    pod: str = ""
+    """The name of this process's own Pod, where the routers run; "" for the host's name, which it is by default."""
+
+
+class Worker(NamedTuple):
+    """Which of a Pod's router processes this is."""
+
+    number: int
+    state_dir: Path
 
 
 class Platform(Protocol):
@@ -74,7 +86,14 @@ class Platform(Protocol):
         """
 
     async def drained(self, uid: str) -> None:
-        """A leaving replica has no request in flight any more: as far as this router goes, it may be stopped."""
+        """A leaving replica has no request of this router in flight any more. It may be stopped once each router that
+        lives has said so; one that starts after it left says so at once, and one that dies without a word is not
+        waited for."""
+
+    @property
+    def own_instance(self) -> str:
+        """The id of this process in `Snapshot.instances`, where it is or will be one of them; "" while the platform
+        can't tell. Ask anew with each snapshot: in a cluster, a restart is known only some time after it."""
 
     def standing(self) -> Standing:
         """How far the last snapshot can be believed right now. Who follows goes on with it, and says so."""
@@ -87,15 +106,26 @@ class Platform(Protocol):
     def administration(self) -> Administration:
         """What an administrator may do. Only while the platform is entered."""
 
+    @property
+    def sizing(self) -> RouterSizing:
+        """How many routers there are to be. Only while the platform is entered."""
+
 
 PLATFORMS = ("local", "static", "kubernetes")
 
 
 def open_platform(
-    name: str, *, file: Path | None, state_dir: Path, cluster: ClusterSettings | None = None, scaling: bool = False
+    name: str,
+    *,
+    file: Path | None,
+    state_dir: Path,
+    cluster: ClusterSettings | None = None,
+    scaling: bool = False,
+    worker: int | None = None,
 ) -> Platform:
     """`local` follows the supervisor of a state directory; `static` serves the fixed addresses in `file`;
     `kubernetes` follows the API server of a cluster. `scaling`: to scale, too; it takes more rights in a cluster.
+    `worker`: the number of this router process among those of its machine or Pod; None where it is no router.
     """
     if name == "static":
         from router.platforms.static import StaticPlatform
@@ -110,5 +140,6 @@ def open_platform(
     if name == "kubernetes":
         from router.platforms.kubernetes import KubernetesPlatform
 
-        return KubernetesPlatform(cluster or ClusterSettings(), scaling=scaling)
+        own = None if worker is None else Worker(worker, state_dir)
+        return KubernetesPlatform(cluster or ClusterSettings(), own, scaling=scaling)
     raise PlatformError(f"there is no platform {name}: {', '.join(PLATFORMS)} are known")

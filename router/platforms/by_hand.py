@@ -47,7 +47,7 @@ class ByHand(Struct, frozen=True, rename="camel", omit_defaults=True):
     holds: dict[str, Hold] = {}
     """By deployment key."""
     drained: tuple[str, ...] = ()
-    """Replicas, as `lasting_name` has them."""
+    """uids of replicas."""
 
 
 NOTHING = ByHand()
@@ -119,12 +119,6 @@ class ByHandFile:
             ) from error
 
 
-def lasting_name(replica: str) -> str:
-    """What stays the same of a replica's uid while it is there, also when the router starts anew: one at a fixed
-    address has `#` and a number at its end, which does not."""
-    return replica.partition("#")[0]
-
-
 # -- what it means --------------------------------------------------------------------------------------------------
 
 
@@ -137,14 +131,14 @@ def with_weights(endpoint: Endpoint, hand: ByHand) -> Endpoint:
 
 
 def with_drain(replica: Replica, hand: ByHand) -> Replica:
-    if hand.drained and not replica.leaving and lasting_name(replica.uid) in hand.drained:
+    if hand.drained and not replica.leaving and replica.uid in hand.drained:
         return replace(replica, leaving=True)
     return replica
 
 
 def standing(hand: ByHand, endpoints: Iterable[Endpoint], is_gone: Callable[[str], bool], now_s: float) -> ByHand:
-    """What still stands. `endpoints` as declared; `is_gone`: of a drained replica, by its lasting name; `now_s`:
-    since the epoch."""
+    """What still stands. `endpoints` as declared; `is_gone`: of a drained replica, by its uid; `now_s`: since the
+    epoch."""
     weights = {endpoint.name: dict(endpoint.weights) for endpoint in endpoints}
     return ByHand(
         traffic={
@@ -179,6 +173,5 @@ def set_hold(hand: ByHand, key: str, hold: Hold | None) -> ByHand:
 
 
 def set_drained(hand: ByHand, replica: str, drained: bool) -> ByHand:
-    name = lasting_name(replica)
-    others = tuple(each for each in hand.drained if each != name)
-    return replace(hand, drained=(*others, name) if drained else others)
+    others = tuple(each for each in hand.drained if each != replica)
+    return replace(hand, drained=(*others, replica) if drained else others)

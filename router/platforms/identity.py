@@ -27,6 +27,8 @@ from router.platforms import PlatformError
 from router.platforms.administration import Conflict, Vault, VaultName
 from router.tls import Pair, client_context, server_context
 
+ALPN = "scoregate"
+"""What an instance that calls another one says it speaks (RFC 7301); whoever asks for a page says HTTP, or nothing."""
 NAME = "instance.scoregate"
 """What every certificate of an instance is made out to, and what is asked for wherever one calls another."""
 _ENTRY: VaultName = "instance-ca"
@@ -50,7 +52,8 @@ class Authority(Struct, frozen=True):
 
 
 class Identity:
-    """What this process shows, and whom it believes: `server` for who calls it, `client` for whom it calls."""
+    """What this process shows, and whom it believes: `server` for who calls it, `client` for whom it asks for a page,
+    `peer` for whom it works together with."""
 
     def __init__(self, authority: Authority, now: datetime) -> None:
         """Raises ValueError for an authority that is none."""
@@ -58,8 +61,11 @@ class Identity:
         pair = Pair(pem=f"{key}{certificate}".encode(), expires_at_s=inf)
         self.server = server_context(pair, client_ca=authority.certificate)
         self.client = client_context(authority.certificate, pair)
-        for context in (self.server, self.client):
+        self.peer = client_context(authority.certificate, pair)
+        for context in (self.server, self.client, self.peer):
             context.minimum_version = ssl.TLSVersion.TLSv1_3
+        self.server.set_alpn_protocols([ALPN, "http/1.1"])
+        self.peer.set_alpn_protocols([ALPN])
 
 
 class OwnIdentity:
@@ -81,8 +87,12 @@ class OwnIdentity:
             return self._identity
 
     async def client(self) -> ssl.SSLContext:
-        """For the next connection to another instance. Raises PlatformError."""
+        """For the next question to another instance. Raises PlatformError."""
         return (await self.get()).client
+
+    async def peer(self) -> ssl.SSLContext:
+        """For the next connection to another instance, to work together. Raises PlatformError."""
+        return (await self.get()).peer
 
     async def server(self) -> ssl.SSLContext:
         """For a port, for as long as it listens: each that calls meets what this process is then. Raises

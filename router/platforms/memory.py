@@ -16,13 +16,28 @@ from msgspec.structs import replace
 from router.core.model import Replica, Snapshot
 from router.platforms import UP_TO_DATE, PlatformError, Standing
 from router.platforms.memory_administration import MemoryAdministration
+from router.platforms.sizing import RouterSize, RouterStand
 
 _NO_SNAPSHOT = Snapshot()
 
 
+class MemorySizing:
+    """`present` is what it says, and has the size that it was last asked for."""
+
+    def __init__(self) -> None:
+        self.present = RouterStand(RouterSize())
+
+    async def stand(self) -> RouterStand:
+        return self.present
+
+    async def resize(self, size: RouterSize) -> None:
+        self.present = self.present._replace(size=size)
+
+
 class MemoryPlatform:
     """`scaled` is the last wish by deployment key, as it was made; in the snapshot it is within bounds. `stands` is
-    what it says of itself, `utilization` what it was told.
+    what it says of itself, `utilization` what it was told, `own_instance` the id of this process among those that are
+    published.
 
     Replicas that `scale` adds are not ready, and have an address that says nothing; replicas that it takes away are
     leaving, and gone once drained: those first that an administrator drained, who stay otherwise, then the unready,
@@ -35,7 +50,9 @@ class MemoryPlatform:
         self.scaled: dict[str, int] = {}
         self.stands = UP_TO_DATE
         self.utilization: dict[str, float] = {}
+        self.own_instance = ""
         self.administration = MemoryAdministration(self)
+        self.sizing = MemorySizing()
         self._leads = True
         self._changed = asyncio.Event()
         self._uids = itertools.count(1)

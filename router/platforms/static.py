@@ -1,13 +1,12 @@
 """What do the replicas at these fixed addresses do?
 
-I/O: the endpoints file, the keys folder and what is set by hand, all followed; a readiness probe to each replica.
-Nothing is started, stopped or scaled here.
+I/O: the endpoints file, the keys folder, what is set by hand and the routers of the state directory, all followed; a
+readiness probe to each replica. Nothing is started, stopped or scaled here.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import time
 from collections.abc import AsyncIterator, Collection, Coroutine, Mapping, Sequence
@@ -18,15 +17,29 @@ from typing import Any, Self
 
 from msgspec.structs import replace
 
-from router.core.model import Addresses, Deployment, Endpoint, Pods, Probe, Replica, ReplicaTls, Route, Snapshot
+from router.core.model import (
+    Addresses,
+    Deployment,
+    Endpoint,
+    Instance,
+    Pods,
+    Probe,
+    Replica,
+    ReplicaTls,
+    Route,
+    Snapshot,
+)
 from router.core.probing import ProbeRecord
 from router.platforms import UP_TO_DATE, PlatformError, Standing
 from router.platforms.by_hand import ByHand, ByHandFile, standing, with_drain, with_weights
 from router.platforms.endpoints_file import WatchedFile, load_endpoints
 from router.platforms.file_administration import FileAdministration
 from router.platforms.keys import KeyStore
+from router.platforms.local.instances import LivingInstances
+from router.platforms.local.state import StateDirectory, own_id
 from router.platforms.memory import MemoryPlatform
 from router.platforms.probe import Prober
+from router.platforms.sizing import FileSizing
 
 _POLL_S = 0.1
 _FIRST_PAUSE_S = 0.1
@@ -53,17 +66,20 @@ class StaticPlatform:
         self._keys = KeyStore(state_dir)
         self._watched = (WatchedFile(file), WatchedFile(self._keys.folder))
         self._by_hand = ByHandFile(state_dir)
+        self._living = LivingInstances(StateDirectory(state_dir))
+        self._instances: tuple[Instance, ...] = ()
         self._declared: tuple[Endpoint, ...] = ()
         self._probed: dict[tuple[str, str], _Probed] = {}
-        self._generations = itertools.count(1)
         self._published = MemoryPlatform()
         self.administration = FileAdministration(state_dir, self._newest, self._newest)
+        self.sizing = FileSizing(state_dir, lambda: len(self._living.look()))
         self._prober = Prober()
         self._turns = asyncio.Semaphore(_PROBES_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         self._by_hand.look()
+        self._instances = self._living.look()
         await self._take_in_files()
         self._start(self._follow_files())
         return self
@@ -92,6 +108,10 @@ class StaticPlatform:
     async def drained(self, uid: str) -> None:
         """No replica of this platform is ever leaving: an address is there, or it is not."""
 
+    @property
+    def own_instance(self) -> str:
+        return own_id()
+
     def standing(self) -> Standing:
         """Its file is at hand at any time; a bad one is told in the log."""
         return UP_TO_DATE
@@ -111,7 +131,9 @@ class StaticPlatform:
     async def _follow_files(self) -> None:
         while True:
             await asyncio.sleep(_POLL_S)
-            if self._by_hand.look():
+            instances = self._living.look()
+            if self._by_hand.look() or instances != self._instances:
+                self._instances = instances
                 self._publish()
             if any([watched.settled() for watched in self._watched]):
                 try:
@@ -167,7 +189,7 @@ class StaticPlatform:
 
     def _replica(self, deployment: Deployment, address: str) -> Replica:
         host, _, port = address.rpartition(":")
-        uid = f"{deployment.key}@{address}#{next(self._generations)}"
+        uid = f"{deployment.key}@{address}"  # as every other instance says, whenever it started
         return Replica(uid=uid, deployment=deployment.key, host=host.strip("[]"), port=int(port), ready=False)
 
     async def _probe(self, probed: _Probed) -> None:
@@ -191,7 +213,8 @@ class StaticPlatform:
         hand = self._by_hand.present
         replicas = tuple(with_drain(probed.replica, hand) for probed in self._probed.values())
         endpoints = tuple(with_weights(endpoint, hand) for endpoint in self._declared)
-        self._published.publish(Snapshot(endpoints=endpoints, replicas=replicas))
+        snapshot = Snapshot(endpoints=endpoints, replicas=replicas, instances=self._instances)
+        self._published.publish(snapshot)
 
 
 def _addresses(deployment: Deployment) -> tuple[str, ...]:

@@ -23,7 +23,8 @@ from router.administration import Desk
 from router.administration.access import Access
 from router.administration.parts import Parts
 from router.core.keys import Keys
-from router.core.model import Load, Snapshot, Trouble
+from router.core.loads import Gathered
+from router.core.model import InstanceStanding, Load, Snapshot, Trouble
 from router.platforms import UP_TO_DATE, Standing
 from router.platforms.administration import Vault
 from router.platforms.memory import MemoryPlatform
@@ -98,6 +99,12 @@ class Office:
 
     def load(self) -> list[Load]:
         return self.loads
+
+    async def load_of_all(self) -> Gathered:
+        return Gathered(self.loads, 1, 1)
+
+    async def standings(self) -> list[InstanceStanding]:
+        return []
 
     def not_ready_because(self) -> str | None:
         return None

@@ -18,12 +18,12 @@ def parts() -> Parts:
     return Parts(office, office.administration, office.tokens, office.revocations)
 
 
-def test_what_is_known_is_found(parts: Parts) -> None:
+async def test_what_is_known_is_found(parts: Parts) -> None:
     assert parts.endpoint("iris").name == "iris"
     assert parts.deployment("iris", "green").key == "iris/green"
     assert parts.replica("two").uid == "two"
-    assert parts.load_of(parts.deployment("iris", "blue")) is not None
-    assert parts.load_of(parts.deployment("iris", "green")) is None
+    assert await parts.load_of(parts.deployment("iris", "blue")) is not None
+    assert await parts.load_of(parts.deployment("iris", "green")) is None
 
 
 @pytest.mark.parametrize("name", ["", "Iris", "iris ", "../iris", "iri"])

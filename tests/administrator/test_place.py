@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from router.administrator.calls import AdministrationError
 from router.administrator.place import Place, find, scoring_url
-from router.platforms.local.state import RouterPlace, StateDirectory
+from router.platforms.local.state import StateDirectory, own_id
+from tests.places import a_place, an_ended_place
 
 KEY, OTHER = "key-in-the-state-directory", "another-key-of-the-tests"
 HERE = "http://127.0.0.1:9001"
@@ -24,15 +24,8 @@ def state_dir(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def placed(folder: Path, admin: str, public: str = "http://127.0.0.1:8080", pid: int = 1) -> None:
-    StateDirectory(folder).write_router(RouterPlace(admin=admin, public=public, pid=pid))
-
-
-def ended() -> int:
-    """The id of a process that is no more."""
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
+def placed(folder: Path, admin: str, public: str = "http://127.0.0.1:8080", **more: Any) -> None:
+    StateDirectory(folder).write_router(a_place(admin, public, **more))
 
 
 def refusal(*given: Path, **settings: object) -> str:
@@ -47,13 +40,22 @@ def test_a_state_directory_says_where_and_holds_the_key(state_dir: Path) -> None
 
 
 def test_nobody_gets_the_key_where_a_router_was_that_has_ended(state_dir: Path) -> None:
-    placed(state_dir, HERE, pid=ended())
+    StateDirectory(state_dir).remove_router(own_id())
+    StateDirectory(state_dir).write_router(an_ended_place(HERE))
     for given in ({}, {"key": OTHER}):
-        message = refusal(state_dir, **given)
-        assert message.startswith(f"The router of {state_dir} has ended, and {HERE} may be another's by now: start one")
-    with pytest.raises(AdministrationError, match="has ended"):
+        assert refusal(state_dir, **given).startswith(f"No router runs in {state_dir}: start one")
+    with pytest.raises(AdministrationError, match="No router runs"):
         scoring_url(state_dir)
     assert find(state_dir, url=HERE, key=OTHER) == Place(HERE, OTHER)
+
+
+def test_of_several_the_first_that_lives_is_asked(state_dir: Path) -> None:
+    state = StateDirectory(state_dir)
+    placed(state_dir, HERE, id="another", index=1)
+    state.write_router(a_place("http://127.0.0.1:9005", index=2))
+    assert find(state_dir).url == HERE
+    state.remove_router("another")
+    assert find(state_dir).url == "http://127.0.0.1:9005"
 
 
 def test_another_key_may_be_given_and_the_key_itself_is_stronger_than_its_file(state_dir: Path, tmp_path: Path) -> None:
@@ -130,12 +132,13 @@ def test_what_is_no_url(state_dir: Path, url: str) -> None:
 
 def test_without_a_router_the_message_says_what_to_do(tmp_path: Path) -> None:
     message = refusal(tmp_path)
-    assert message.startswith(f"No router has run in {tmp_path}: start one with `scoregate up FILE`.")
+    assert message.startswith(f"No router runs in {tmp_path}: start one with `scoregate up FILE`.")
     assert "kubectl port-forward" in message
-    with pytest.raises(AdministrationError, match="No router has run"):
+    with pytest.raises(AdministrationError, match="No router runs"):
         scoring_url(tmp_path)
-    (tmp_path / "router.json").write_text("{")
-    assert "router.json can't be read" in refusal(tmp_path)
+    (tmp_path / "routers").mkdir()
+    (tmp_path / "routers" / "1-1.json").write_text("{")
+    assert refusal(tmp_path) == message
 
 
 def test_a_key_that_can_not_be_read_names_the_file(state_dir: Path, tmp_path: Path) -> None:

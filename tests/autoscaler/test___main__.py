@@ -19,8 +19,9 @@ import router
 from autoscaler.journal import journal_file, journals, read
 from autoscaler.records import Decided
 from router.core.model import Snapshot
-from router.platforms.local.state import RouterPlace, StateDirectory
+from router.platforms.local.state import StateDirectory
 from tests.autoscaler.nouns import KEY, deployment, load, replicas, snapshot
+from tests.places import a_place
 
 ROOT = str(Path(router.__file__).parent.parent)
 WITHIN_S = 30.0
@@ -70,7 +71,7 @@ async def busy_router(state: StateDirectory) -> AsyncIterator[None]:
 
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        state.write_router(RouterPlace(admin=url, public=url, pid=os.getpid()))
+        state.write_router(a_place(url, url))
         yield
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,12 @@ from click.testing import Result
 from autoscaler import cli
 from autoscaler.journal import Journal, journal_file, journals, older
 from autoscaler.laws import LAWS
+from autoscaler.records import Outcome
+from autoscaler.self_observation import SelfScaling
 from router.platforms import ClusterSettings, PlatformError
+from router.platforms.memory import MemoryPlatform
 from tests.autoscaler.nouns import KEY, decision, deployment, seen
+from tests.autoscaler.self_scaled import Installation, size
 from tests.command_line import failed, run
 
 
@@ -242,3 +248,95 @@ def test_the_platform_is_opened_to_scale_what_is_looked_at(monkeypatch: pytest.M
     ((name, given),) = opened
     assert (name, given["scaling"]) == ("kubernetes", True)
     assert given["cluster"] == ClusterSettings(namespaces=("a", "b"), home="home")
+
+
+# -- the router's own size --------------------------------------------------------------------------------------------
+
+
+def test_the_routers_that_are_resized_are_those_that_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[tuple[ClusterSettings, SelfScaling | None]] = []
+
+    async def note(_: str, __: Path, cluster: ClusterSettings, own_size: SelfScaling | None) -> None:
+        asked.append((cluster, own_size))
+
+    monkeypatch.setattr(cli, "_scale_until_stopped", note)
+    words = ("autoscaler", "run", "--platform", "kubernetes", "--state-dir", tmp_path, "--router-deployment", "mine")
+    assert run(*words, "--min-routers", "3").exit_code == 0
+    assert run(*words, "--self-scaling", "off").exit_code == 0
+    named = ClusterSettings(router_deployment="mine")
+    assert asked == [(named, SelfScaling(min_pods=3)), (named, None)]
+
+
+@pytest.mark.parametrize("own_size", [SelfScaling(max_workers=2), None])
+def test_the_size_of_the_router_is_looked_at_unless_that_is_off(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, own_size: SelfScaling | None
+) -> None:
+    began: list[tuple[bool, SelfScaling]] = []
+
+    class Looking:
+        def __init__(self, _: object, leads: Callable[[], bool], __: object, ___: object, given: SelfScaling) -> None:
+            began.append((leads(), given))
+
+        async def run(self) -> None:
+            await asyncio.Event().wait()
+
+    async def stopped(_: asyncio.Event) -> None:
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(cli, "open_platform", lambda *_, **__: MemoryPlatform())
+    monkeypatch.setattr(cli, "SelfScaler", Looking)
+    monkeypatch.setattr(cli, "_until", stopped)
+    asyncio.run(cli._scale_until_stopped("local", tmp_path, ClusterSettings(), own_size))
+    assert began == ([] if own_size is None else [(False, own_size)])
+
+
+@pytest.fixture
+def own_size(state: Path) -> Path:
+    """A minute in which one worker was too few."""
+    journal = Journal(journals(state))
+    installation = Installation(size(1, 3), SelfScaling(max_workers=2))
+    installation.run(30, lambda look: 2.7)
+    for seen_then, decided in installation.story:
+        outcome: Outcome = "keep" if decided.step == "stay" else "ask"
+        journal.append_size(SelfScaling(max_workers=2), seen_then, decided, outcome, "")
+    journal.close()
+    return journal_file(journals(state), "router")
+
+
+def test_explain_tells_why_the_router_has_its_size(state: Path, own_size: Path) -> None:
+    rows = explain(state, "router", "--last", "100").stdout.splitlines()
+    (step,) = (row for row in rows if " up " in row)
+    assert "over 3 ms or p99 15 ms" in step
+    assert len(rows) >= 30
+    told = json.loads(explain(state, "router", "--last", "30", "--json").stdout)
+    assert told["deployment"] == "router"
+    assert [each["decision"]["step"] for each in told["decisions"]].count("up") == 1
+
+
+def test_replay_decides_again_on_the_router(own_size: Path) -> None:
+    assert summaries(own_size)["recorded"]["up"] == 1
+    assert summaries(own_size)["replayed"] == summaries(own_size)["recorded"]
+    assert summaries(own_size, "--mean-ms", "500", "--p99-ms", "900")["replayed"]["up"] == 0
+    text = run("replay", own_size).stdout
+    assert all(word in text for word in ("router", "recorded", "replayed", "Open loop"))
+
+
+@pytest.mark.parametrize("words", [("--target", "50"), ("--chart", "x.svg"), ("--cold-start", "3")])
+def test_what_is_for_deployments_is_not_for_the_router(own_size: Path, words: tuple[str, ...]) -> None:
+    result = run("replay", own_size, *words)
+    assert result.exit_code == 2
+    assert "is of the router itself" in result.stderr
+
+
+def test_nor_the_other_way_round(file: Path) -> None:
+    result = run("replay", file, "--mean-ms", "2")
+    assert result.exit_code == 2
+    assert "is of a deployment" in result.stderr
+
+
+def test_a_broken_story_of_the_router_is_told(own_size: Path, file: Path) -> None:
+    lines = own_size.read_bytes().splitlines(keepends=True)
+    own_size.write_bytes(lines[0] + file.read_bytes())
+    assert "it holds decisions on a deployment" in failed("replay", own_size)
+    own_size.write_bytes(lines[0] + b"{}\n")
+    assert f"{own_size}, line 2: " in failed("replay", own_size)

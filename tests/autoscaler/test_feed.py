@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from autoscaler import feed as feed_module
 from autoscaler.feed import SEQUENCE, Feed
@@ -21,6 +22,8 @@ from router.platforms.memory_administration import MemoryVault
 from tests.autoscaler.nouns import load
 from tests.identities import open_identity
 
+OWN = {"scope": "instance"}
+"""What every question has: an internal port would answer for all instances."""
 PERIOD_S = 0.2
 PATIENCE_S = 20.0
 LOADS = msgspec.json.encode([load(2, 1)])
@@ -122,7 +125,8 @@ async def test_reports_come_every_period_over_one_connection(listening: Listenin
     async with router("r1", patient) as (instance, asked):
         listening.feed.follow([instance], PERIOD_S)
         await listening.until("r1", 4)
-        assert asked.asked[:3] == [{}, {"wait_ms": "200", "since": "7"}, {"wait_ms": "200", "since": "7"}]
+        waiting = {**OWN, "wait_ms": "200", "since": "7"}
+        assert asked.asked[:3] == [OWN, waiting, waiting]
         assert asked.connections == 1
         times = [at_s for _, at_s in listening.heard["r1"]]
         assert times[3] - times[1] > 2 * PERIOD_S - 0.05
@@ -143,7 +147,7 @@ async def test_a_router_that_holds_nothing_back_is_asked_once_in_a_period(listen
     async with router("r1", saying(reply())) as (instance, asked):
         listening.feed.follow([instance], PERIOD_S)
         await listening.until("r1", 4)
-        assert asked.asked[:3] == [{}, {}, {}]
+        assert asked.asked[:3] == [OWN, OWN, OWN]
         assert asked.asked_s[3] - asked.asked_s[0] > 3 * PERIOD_S - 0.05
         await listening.feed.close()
 
@@ -232,8 +236,8 @@ async def test_an_instance_that_leaves_is_asked_no_more_and_its_connection_close
 
 async def test_following_again_disturbs_nobody(listening: Listening) -> None:
     async with router("r1", patient) as (instance, asked):
-        for _ in range(5):
-            listening.feed.follow([instance], PERIOD_S)
+        for number in range(5):  # one that begins to drain, or ceases, is the same one
+            listening.feed.follow([replace(instance, serves=number % 2 == 0)], PERIOD_S)
             await asyncio.sleep(0.01)
         await listening.until("r1", 3)
         assert asked.connections == 1
@@ -257,7 +261,7 @@ async def test_instances_of_one_installation_are_asked_over_tls(listening: Liste
     async with router("r1", patient, there.server) as (instance, asked):
         listening.feed.follow([instance], PERIOD_S)
         await listening.until("r1", 2)
-        assert asked.asked[:2] == [{}, {"wait_ms": "200", "since": "7"}]
+        assert asked.asked[:2] == [OWN, {**OWN, "wait_ms": "200", "since": "7"}]
         assert asked.connections == 1
         await listening.feed.close()
 

@@ -13,11 +13,15 @@ import pytest
 from autoscaler import journal as journal_module
 from autoscaler.journal import BadLine, Journal, JournalError, journal_file, journal_of, older, read
 from autoscaler.observation import Observation
-from autoscaler.records import Decided, Terms
+from autoscaler.records import Decided, Sized, SizeTerms, Terms
+from autoscaler.self_observation import SelfScaling, SizeDecision
 from router.core.model import Deployment
 from tests.autoscaler.nouns import KEY, decision, deployment, seen
+from tests.autoscaler.self_scaled import seen as size_seen
+from tests.autoscaler.self_scaled import size
 
 BLUE = deployment()
+DEFAULTS = SelfScaling()
 
 
 @pytest.fixture
@@ -219,3 +223,56 @@ def test_a_deployment_is_found_by_its_name_or_key(tmp_path: Path) -> None:
         journal_of(tmp_path, "pink")
     with pytest.raises(JournalError, match=r"No decision is recorded in .*scoregate up FILE"):
         journal_of(tmp_path / "none", "blue")
+
+
+# -- the router's own size --------------------------------------------------------------------------------------------
+
+
+def note_size(journal: Journal, at_s: float, settings: SelfScaling = DEFAULTS, fault: str = "") -> None:
+    decision = SizeDecision(size=size(), step="stay", reason=f"at {at_s}")
+    journal.append_size(settings, size_seen(at_s), decision, "keep", fault)
+
+
+def test_decisions_on_the_router_are_all_in_a_file_of_their_own(journal: Journal, folder: Path) -> None:
+    note_size(journal, 0.0)
+    note_size(journal, 0.0, fault="no right")
+    note(journal, 1.0)
+    terms, first, second = read(folder / "router.jsonl")
+    assert isinstance(terms, SizeTerms)
+    assert terms.settings == SelfScaling()
+    assert isinstance(first, Sized)
+    assert isinstance(second, Sized)
+    assert (first.seen, first.fault, second.fault) == (size_seen(0.0), "", "no right")
+    assert len(decided(folder / "iris.blue.jsonl")) == 1
+
+
+def test_other_settings_of_the_router_are_written_down(journal: Journal, folder: Path) -> None:
+    for settings in (SelfScaling(), SelfScaling(), SelfScaling(mean_ms=2.0)):
+        note_size(journal, 0.0, settings)
+    kinds = [type(each).__name__ for each in read(folder / "router.jsonl")]
+    assert kinds == ["SizeTerms", "Sized", "Sized", "SizeTerms", "Sized"]
+
+
+def test_a_full_file_of_the_router_becomes_the_older_one(
+    journal: Journal, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "MAX_FILE_BYTES", 2000)
+    for at_s in range(20):
+        note_size(journal, float(at_s))
+    file = folder / "router.jsonl"
+    assert file.stat().st_size <= 2000
+    assert [type(next(read(each))).__name__ for each in (file, older(file))] == ["SizeTerms", "SizeTerms"]
+
+
+def test_router_is_the_router_whatever_deployments_are_called(journal: Journal, folder: Path) -> None:
+    note_size(journal, 0.0)
+    note(journal, 0.0, noun=deployment("router"))
+    assert journal_of(folder, "router") == ("router", folder / "router.jsonl")
+    assert journal_of(folder, "iris/router") == ("iris/router", folder / "iris.router.jsonl")
+
+
+def test_a_journal_of_the_router_that_can_not_be_written_is_opened_anew(journal: Journal, folder: Path) -> None:
+    note_size(journal, 0.0)
+    (folder / "router.jsonl").unlink()
+    note_size(journal, 1.0)
+    assert [each.seen.at_s for each in read(folder / "router.jsonl") if isinstance(each, Sized)] == [1.0]

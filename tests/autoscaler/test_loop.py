@@ -114,8 +114,8 @@ class Scene:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Scene]:
-        loop = Autoscaler(self.platform, self.told.opened, self.notes)
-        task = asyncio.create_task(loop.run())
+        self.loop = Autoscaler(self.platform, self.told.opened, self.notes)
+        task = asyncio.create_task(self.loop.run())
         await settle()
         yield self
         assert not task.done(), task
@@ -379,8 +379,10 @@ async def test_a_platform_that_can_not_scale_ends_it_with_its_message() -> None:
 async def test_it_says_whether_it_leads(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     async with scene() as it:
+        assert it.loop.leads
         it.platform.lead(False)
         await settle()
+        assert not it.loop.leads
         assert [record.getMessage().split(":")[0] for record in caplog.records] == [
             "scaling",
             "another autoscaler leads",

@@ -53,6 +53,24 @@ def test_counters_are_of_the_mean_of_when_routers_spoke(last_words_s: Sequence[f
     assert observer.observe(4.5).heard_s == heard_s
 
 
+def test_who_takes_no_requests_counts_as_long_as_it_speaks_and_may_be_silent() -> None:
+    """One that drains still has requests; one whose machine is gone may be listed for ever."""
+    observer = Observer(VALID_S)
+    observer.follow((), None, ["r1", "r2"], None, 0.0, frozenset(["r2"]))
+    observer.report("r1", told(3), 1.0)
+    assert observer.observe(1.0).complete
+    observer.report("r2", told(4, 1), 0.5)
+    seen = observer.observe(1.0)
+    assert (seen.in_flight, seen.queued, seen.complete, seen.heard_s) == (7, 1, True, 0.75)
+    observer.report("r1", told(3), 0.5 + VALID_S + 0.1)
+    seen = observer.observe(0.5 + VALID_S + 0.1)
+    assert (seen.in_flight, seen.complete, seen.heard_s) == (3, True, 0.5 + VALID_S + 0.1)
+    observer.follow((), None, ["r1", "r2"], None, 6.0)
+    assert not observer.observe(0.5 + VALID_S + 0.1).complete
+    observer.follow((), None, ["r2"], None, 6.0, frozenset(["r2"]))
+    assert not observer.observe(6.0).complete, "nobody who takes requests has spoken"
+
+
 def test_one_that_leaves_is_not_heard_any_more() -> None:
     observer = observer_of("r1", "r2")
     observer.report("r1", told(), 2.0)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from autoscaler.records import Decided, Terms
+from autoscaler.records import Decided, Record, Sized, SizeTerms, Terms
+from autoscaler.self_observation import SelfScaling, SizeDecision
 from router.core.model import ScaleSettings, Trouble
 from tests.autoscaler.nouns import KEY, decision, seen
+from tests.autoscaler.self_scaled import seen as own_seen
+from tests.autoscaler.self_scaled import size
 
 
 def test_records_come_back_as_they_were_and_name_their_kind() -> None:
@@ -20,6 +23,17 @@ def test_records_come_back_as_they_were_and_name_their_kind() -> None:
     lines = [msgspec.json.encode(record) for record in records]
     assert [msgspec.json.decode(line, type=Terms | Decided) for line in lines] == records
     assert [msgspec.json.decode(line)["type"] for line in lines] == ["terms", "decision"]
+
+
+def test_those_on_the_router_do_too() -> None:
+    sized = SizeDecision(size=size(2), step="up", reason="slow")
+    records: list[Record] = [
+        SizeTerms(time=1.0, settings=SelfScaling(max_pods=5)),
+        Sized(time=2.0, seen=own_seen(3.0, no_room="none"), decision=sized, outcome="ask", fault="no"),
+    ]
+    lines = [msgspec.json.encode(record) for record in records]
+    assert [msgspec.json.decode(line, type=Record) for line in lines] == records
+    assert [msgspec.json.decode(line)["type"] for line in lines] == ["size-terms", "size"]
 
 
 def test_what_is_usual_takes_no_room() -> None:

@@ -50,7 +50,7 @@ def following(noun: Deployment, **more: object) -> ScaledDeployment:
 def show(each: ScaledDeployment, noun: Deployment, now: float = 0.0, **more: object) -> None:
     """A snapshot with this deployment in it."""
     seen = snapshot(noun, **more)
-    each.follow(noun, shares(seen).get(noun.key, NO_SHARE), frozenset(each.id for each in seen.instances), now)
+    each.follow(noun, shares(seen).get(noun.key, NO_SHARE), {each.id: each.serves for each in seen.instances}, now)
 
 
 def test_a_law_lives_as_long_as_its_settings_and_concurrency(made: list[tuple[ScaleSettings, int]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from pathlib import Path
 
 import click
@@ -28,7 +29,7 @@ async def test_a_router_elsewhere_is_asked_with_the_key_from_environment_or_file
     file = tmp_path / "key"
     file.write_text(f"{ADMIN_KEY}\n")
     (tmp_path / "vault" / "admin-key").unlink()
-    (tmp_path / "router.json").unlink()
+    shutil.rmtree(tmp_path / "routers")
     for words, env in (
         (("--admin-url", router.internal), {"SCOREGATE_ADMIN_KEY": ADMIN_KEY}),
         (("--admin-url", router.internal, "--admin-key-file", file), {}),
@@ -45,7 +46,7 @@ async def test_a_wrong_key_is_refused_and_not_quoted(router: Administered) -> No
 def test_without_a_router_each_command_says_what_to_do(tmp_path: Path) -> None:
     for words in (("key", "show", "iris"), ("token", "iris"), ("endpoints",), ("scale", "iris/blue", "1")):
         message = failed(*words, "--state-dir", tmp_path)
-        assert message.startswith(f"No router has run in {tmp_path}: start one with `scoregate up FILE`.")
+        assert message.startswith(f"No router runs in {tmp_path}: start one with `scoregate up FILE`.")
         assert "kubectl port-forward" in message
 
 

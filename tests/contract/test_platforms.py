@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import os
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from itertools import pairwise
@@ -17,32 +17,36 @@ from msgspec.structs import replace
 
 from router.core.declare import declared_endpoints
 from router.core.model import Instance, Replica, Snapshot
-from router.platforms import ClusterSettings, Platform, PlatformError
+from router.platforms import ClusterSettings, Platform, PlatformError, Worker
 from router.platforms.kubernetes import LEASE, KubernetesPlatform
 from router.platforms.local import LocalPlatform
-from router.platforms.local.state import RouterPlace, StateDirectory
+from router.platforms.local.state import StateDirectory, own_place
 from router.platforms.local.supervisor import Supervisor
 from router.platforms.memory import MemoryPlatform
 from router.platforms.static import StaticPlatform
 from tests.kubernetes import documents
 from tests.kubernetes.fake import FakeApiServer
 from tests.kubernetes.replication import replicating
+from tests.places import a_place
 
 PATIENCE_S = 20.0
 
 
 class World(NamedTuple):
     """A platform that was entered, and how its endpoints change: `declare(names)`, each with a deployment `blue`.
-    `start_router(url)`: one that has its internal port there starts, in the place of the last."""
+    `start_router(url)`: one that has its internal port there starts, in the place of the last. `start_self()`: this
+    process is one of two routers from now on."""
 
     platform: Platform
     declare: Callable[..., None]
     start_router: Callable[[str], None]
+    start_self: Callable[[], None]
 
 
 Opening = Callable[[Path, tuple[str, ...]], AbstractAsyncContextManager[World]]
 
 
+LABELS = {"app.kubernetes.io/name": "scoregate", "app.kubernetes.io/component": "router"}
 ADDRESSES = {"addresses": ["127.0.0.1:1"]}
 PROCESS = {
     "process": {"command": ["$(PYTHON)", "-c", "import time; time.sleep(600)"]},
@@ -81,7 +85,12 @@ async def memory(folder: Path, names: tuple[str, ...]) -> AsyncIterator[World]:
         def start_router(admin: str) -> None:
             platform.publish(replace(platform.snapshot, instances=(Instance(id=str(next(ids)), admin=admin),)))
 
-        yield World(platform, lambda *names: platform.publish(snapshot(*names)), start_router)
+        def start_self() -> None:
+            platform.own_instance = "self"
+            both = tuple(Instance(id=id, admin="http://127.0.0.1:9001") for id in ("other", "self"))
+            platform.publish(replace(platform.snapshot, instances=both))
+
+        yield World(platform, lambda *names: platform.publish(snapshot(*names)), start_router, start_self)
 
 
 @asynccontextmanager
@@ -90,7 +99,23 @@ async def static(folder: Path, names: tuple[str, ...]) -> AsyncIterator[World]:
     declare = declaring(file, ADDRESSES)
     declare(*names)
     async with StaticPlatform(file, folder / "state") as platform:
-        yield World(platform, declare, lambda admin: None)  # it knows of none
+        yield World(platform, declare, *starting_in(StateDirectory(folder / "state")))
+
+
+def starting_in(state: StateDirectory) -> tuple[Callable[[str], None], Callable[[], None]]:
+    """As routers of one machine do."""
+    numbers = itertools.count()
+
+    def start_router(admin: str) -> None:
+        number = next(numbers)
+        state.write_router(a_place(admin, id=f"router-{number}"))
+        state.remove_router(f"router-{number - 1}")
+
+    def start_self() -> None:
+        state.write_router(a_place(id="other"))
+        state.write_router(own_place(public="http://public", admin="http://127.0.0.1:9001"))
+
+    return start_router, start_self
 
 
 @asynccontextmanager
@@ -100,11 +125,7 @@ async def local(folder: Path, names: tuple[str, ...]) -> AsyncIterator[World]:
     declare(*names)
     state = StateDirectory(folder / "state")
     async with Supervisor(file, state), LocalPlatform(state.path) as platform:
-        yield World(
-            platform,
-            declare,
-            lambda admin: state.write_router(RouterPlace(admin=admin, public="http://public", pid=os.getpid())),
-        )
+        yield World(platform, declare, *starting_in(state))
 
 
 @asynccontextmanager
@@ -125,18 +146,25 @@ async def kubernetes(folder: Path, names: tuple[str, ...]) -> AsyncIterator[Worl
         def start_router(admin: str) -> None:
             for each in [each for each in server.items("pods") if each["metadata"]["name"].startswith("router-")]:
                 server.delete("pods", each["metadata"]["name"])
-            labels = {"app.kubernetes.io/name": "scoregate", "app.kubernetes.io/component": "router"}
+                server.finish(each["metadata"]["name"])
             name = f"router-{next(numbers)}"
-            server.put("pods", documents.pod(name, **labels))
+            server.put("pods", documents.pod(name, **LABELS))
             assert admin == "http://127.0.0.1:9001"
             server.make_ready(name, ip="127.0.0.1")
+
+        def start_self() -> None:
+            start_router("http://127.0.0.1:9001")
+            name = socket.gethostname().lower()
+            server.put("pods", documents.pod(name, **LABELS))
+            server.make_ready(name, ip="127.0.0.2")
 
         declare(*names)
         server.put("leases", documents.lease(LEASE, holder="", leaseDurationSeconds=1))  # there was a leader before
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("KUBECONFIG", server.kubeconfig)
-            async with KubernetesPlatform(ClusterSettings(), scaling=True) as platform:
-                yield World(platform, declare, start_router)
+            own = ClusterSettings(pod=socket.gethostname().lower())
+            async with KubernetesPlatform(own, Worker(0, folder), scaling=True) as platform:
+                yield World(platform, declare, start_router, start_self)
 
 
 PLATFORMS: list[Opening] = [memory, static, local, kubernetes]
@@ -243,8 +271,8 @@ async def test_what_is_wished_is_told_within_the_bounds_of_the_deployment(scalin
             assert len(staying(snapshot)) <= 4
 
 
-async def test_routers_are_told_and_a_new_one_is_another_at_the_same_address(scaling: Opening, tmp_path: Path) -> None:
-    async with scaling(tmp_path, ("iris",)) as world:
+async def test_routers_are_told_and_a_new_one_is_another_at_the_same_address(opening: Opening, tmp_path: Path) -> None:
+    async with opening(tmp_path, ("iris",)) as world:
         assert (await follow(world.platform, "iris"))[-1].instances == ()
         world.start_router("http://127.0.0.1:9001")
         (first,) = (await until(world.platform, lambda seen: seen.instances != ())).instances
@@ -252,6 +280,15 @@ async def test_routers_are_told_and_a_new_one_is_another_at_the_same_address(sca
         world.start_router("http://127.0.0.1:9001")
         (second,) = (await until(world.platform, lambda seen: seen.instances not in ((), (first,)))).instances
         assert (second.admin, second.id != first.id) == (first.admin, True)
+
+
+async def test_a_router_finds_itself_among_all_that_there_are(opening: Opening, tmp_path: Path) -> None:
+    async with opening(tmp_path, ("iris",)) as world:
+        world.start_self()
+        both = (await until(world.platform, lambda seen: len(seen.instances) == 2)).instances
+        assert list(both) == sorted(both, key=lambda each: each.id)
+        assert [each.id for each in both].count(world.platform.own_instance) == 1
+        assert all(each.serves for each in both)
 
 
 async def test_one_that_asks_alone_leads_at_once_and_again_after_it_stopped(scaling: Opening, tmp_path: Path) -> None:

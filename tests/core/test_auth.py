@@ -25,6 +25,7 @@ from router.core.auth import (
 from router.core.errors import TooManyRequests, Unauthorized
 from router.core.model import AuthMode, Endpoint, KeyHashes, NamedHash, RateLimit
 from router.core.rate_limit import Bucket
+from router.core.tally import Memory
 from tests.core.nouns import PRIMARY, SECONDARY, an_endpoint
 
 INVALID = ((b"www-authenticate", b'Bearer error="invalid_token"'),)
@@ -45,7 +46,7 @@ def refused(authorization: bytes | None, endpoint: Endpoint | None = None) -> Un
 
 def keyring(hashes: KeyHashes | None = HASHES) -> Keyring:
     names = ("primary", "secondary", *(each.name for each in (hashes.named if hashes else ())))
-    return Keyring(hashes, {name: Caller(name) for name in names})
+    return Keyring(hashes, {name: Caller(Memory(), "iris", name) for name in names})
 
 
 def opened_by(ring: Keyring, key: bytes) -> str | None:
@@ -180,7 +181,7 @@ def test_it_is_compare_digest_that_decides(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_caller_counts_by_status_and_is_admitted_within_its_limit() -> None:
-    caller = Caller("batch", Bucket(RateLimit(requests_per_second=0.25)))
+    caller = Caller(Memory(), "iris", "batch", Bucket(RateLimit(requests_per_second=0.25)))
     caller.admit("iris", 10.0)
     with pytest.raises(TooManyRequests) as failure:
         caller.admit("iris", 10.5)
@@ -193,7 +194,7 @@ def test_a_caller_counts_by_status_and_is_admitted_within_its_limit() -> None:
 
 
 def test_a_caller_without_a_limit_is_always_admitted() -> None:
-    caller = Caller("primary")
+    caller = Caller(Memory(), "iris", "primary")
     for _ in range(100):
         caller.admit("iris", 0.0)
     assert caller.bucket is None
@@ -205,7 +206,7 @@ def test_what_is_kept_of_keys_is_their_digest() -> None:
         hashlib.sha256("ключ".encode()).digest(),
         hashlib.sha256("nøkkel".encode()).digest(),
     )
-    assert PRIMARY not in repr(Key(digest(PRIMARY.encode()), Caller("primary")))
+    assert PRIMARY not in repr(Key(digest(PRIMARY.encode()), Caller(Memory(), "iris", "primary")))
 
 
 @pytest.mark.parametrize(

@@ -295,3 +295,72 @@ def test_one_that_avoids_all_there_is_has_arrived_and_lacked_no_room() -> None:
     with pytest.raises(NoRoom):
         dispatcher.acquire(0.0, PATIENCE_S, frozenset("a"))
     assert counters(dispatcher) == (1, 0, 0.0, 0)
+
+
+# -- slots that several instances share --------------------------------------------------------------------------
+
+
+def test_only_allotted_slots_are_given_out_and_more_serve_who_waits() -> None:
+    dispatcher = dispatcher_of("ab", slots=2)
+    dispatcher.allot_all({"a": 1}, 0.0)
+    assert dispatcher.capacity == 1
+    permit_of(dispatcher)
+    tickets = [ticket_of(dispatcher) for _ in "xyz"]
+    assert dispatcher.allot("b", 1, 1.0) == tickets[:1]
+    assert dispatcher.allot_all(None, 2.0) == tickets[1:]
+    assert dispatcher.in_flight_by_replica() == {"a": 2, "b": 2}
+    assert dispatcher.capacity == 4
+
+
+def test_slots_that_are_taken_away_are_not_given_out_again_when_they_come_back() -> None:
+    dispatcher = dispatcher_of("a", slots=2)
+    dispatcher.allot_all({"a": 2}, 0.0)
+    permits = [permit_of(dispatcher) for _ in range(2)]
+    dispatcher.allot("a", 1, 1.0)
+    ticket = ticket_of(dispatcher, 1.0)
+    assert dispatcher.release(permits[0], 2.0) is None
+    assert dispatcher.release(permits[1], 3.0) is ticket
+    dispatcher.allot("a", 0, 4.0)
+    assert ticket.permit is not None
+    assert dispatcher.release(ticket.permit, 4.0) is None
+    assert isinstance(dispatcher.acquire(5.0, PATIENCE_S), Ticket)
+
+
+def test_slots_may_be_allotted_of_a_replica_that_is_not_known_yet() -> None:
+    dispatcher = dispatcher_of("a")
+    dispatcher.allot_all({}, 0.0)
+    ticket = ticket_of(dispatcher)
+    assert dispatcher.allot("b", 1, 1.0) == []
+    assert dispatcher.update(replicas_of("ab"), 2.0) == [ticket]
+    assert dispatcher.in_flight_at("b") == 1
+    assert dispatcher.in_flight_at("z") == 0
+
+
+def test_a_slot_that_somebody_has_already_counts_also_over_the_limit_and_of_one_that_is_gone() -> None:
+    dispatcher = dispatcher_of("a")
+    permits = [dispatcher.adopt("a", 0.0), dispatcher.adopt("a", 0.0), dispatcher.adopt("gone", 0.0)]
+    assert dispatcher.in_flight_by_replica() == {"a": 2, "gone": 1}
+    assert (dispatcher.total, dispatcher.takes_requests("gone")) == (1, False)
+    ticket = ticket_of(dispatcher)
+    assert dispatcher.release(permits[2], 1.0) is None
+    assert dispatcher.release(permits[0], 1.0) is None
+    assert dispatcher.release(permits[1], 2.0) is ticket
+    assert dispatcher.in_flight_by_replica() == {"a": 1}
+
+
+def test_one_that_was_adopted_before_it_was_known_becomes_a_replica_with_that_in_flight() -> None:
+    dispatcher = dispatcher_of("")
+    permit = dispatcher.adopt("a", 0.0)
+    dispatcher.update(replicas_of("a"), 1.0)
+    ticket = ticket_of(dispatcher, 1.0)
+    assert dispatcher.release(permit, 2.0) is ticket
+
+
+def test_one_that_came_earlier_is_before_those_who_came_later_and_behind_its_equals() -> None:
+    dispatcher = dispatcher_of("a")
+    permit_of(dispatcher)
+    tickets = {}
+    for name, came_at in (("fifth", 5.0), ("third", 3.0), ("fourth", 4.0), ("third too", 3.0), ("now", None)):
+        tickets[name] = dispatcher.acquire(6.0, PATIENCE_S, came_at=came_at)
+    assert dispatcher.waiting() == [tickets[name] for name in ("third", "third too", "fourth", "fifth", "now")]
+    assert all(dispatcher.has_ticket(ticket) for ticket in dispatcher.waiting())

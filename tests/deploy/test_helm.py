@@ -16,7 +16,7 @@ from autoscaler.cli import autoscaler
 from router import __version__
 from router.cli import main
 from router.config import RouterConfig
-from router.platforms.kubernetes.cluster import ADMIN_PORT, PEER_PORT
+from router.platforms.kubernetes.picture.routers import ADMIN_PORT, PEER_PORT
 from tests.deploy.shipped import CHART, DEFINITION, ROOT, Object, Refused, container, helm, one, options_of, rendered
 from tests.kubernetes.cluster import Cluster
 
@@ -249,13 +249,18 @@ def test_probes_ask_the_internal_port(minimal: list[Object]) -> None:
 def test_the_public_port_takes_all_and_the_internal_one_few(everything: list[Object]) -> None:
     scoring, peers, internal = one(everything, "NetworkPolicy", "scoregate-router")["spec"]["ingress"]
     assert scoring == {"ports": [{"port": "http", "protocol": "TCP"}]}
-    assert peers == {"ports": [{"port": "peers", "protocol": "TCP"}], "from": [{"podSelector": {}}]}
+    assert peers == {"from": [{"podSelector": {}}]}, "at whatever port a worker has"
     assert internal["ports"] == [{"port": "internal", "protocol": "TCP"}]
     own, prometheus = internal["from"]
     assert own == {"podSelector": {}}
     (names,) = prometheus["namespaceSelector"]["matchExpressions"]
     assert names["values"] == ["monitoring", "observability"]
     assert "ingress" not in one(everything, "NetworkPolicy", "scoregate-autoscaler")["spec"]
+
+
+def test_each_process_knows_its_own_pod(minimal: list[Object]) -> None:
+    env = {each["name"]: each for each in container(minimal, "router")["env"]}
+    assert env["SCOREGATE_POD"]["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.name"}}
 
 
 def test_prometheus_finds_the_internal_port_and_clients_do_not(everything: list[Object]) -> None:
@@ -337,3 +342,12 @@ def test_it_is_installed_and_goes_again(cluster: Cluster) -> None:
         assert "inferenceendpoints.scoregate.io" in cluster.kubectl("get", "crd", "-o", "name")
         helm("uninstall", "models", *at)
         assert cluster.get("deployments,services,roles,rolebindings,pdb", namespace=namespace)["items"] == []
+
+
+def test_each_router_has_as_many_workers_as_its_annotation_says() -> None:
+    template = one(rendered("--set=workers=3"), "Deployment", "scoregate-router")["spec"]["template"]
+    assert template["metadata"]["annotations"]["scoregate.io/workers"] == "3"
+    (router,) = template["spec"]["containers"]
+    (given,) = [each["valueFrom"]["fieldRef"] for each in router["env"] if each["name"] == "SCOREGATE_WORKERS"]
+    assert given["fieldPath"] == "metadata.annotations['scoregate.io/workers']"
+    assert not any(word.startswith("--workers") for word in router["args"]), "it would be stronger than the environment"

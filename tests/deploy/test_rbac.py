@@ -40,14 +40,23 @@ AUTOSCALER: set[Right] = READ | {
     *MAKES_KEYS,
 }
 VAULT: set[Right] = {(verb, "", "secrets", "scoregate-vault") for verb in ("get", "list", "watch", "patch")}
-AT_HOME: set[Right] = VAULT | {
+OWN_SIZE: set[Right] = {
+    *(
+        (verb, "apps", kind, "scoregate-router")
+        for verb in ("get", "patch")
+        for kind in ("deployments", "deployments/scale")
+    ),
+    ("list", "autoscaling", "horizontalpodautoscalers", ""),
+}
+ROUTER_AT_HOME: set[Right] = VAULT | {(verb, "", "pods", "") for verb in READS}
+AT_HOME: set[Right] = ROUTER_AT_HOME | {
     ("create", "coordination.k8s.io", "leases", ""),
     ("get", "coordination.k8s.io", "leases", "scoregate-autoscaler"),
     ("update", "coordination.k8s.io", "leases", "scoregate-autoscaler"),
-    *((verb, "", "pods", "") for verb in READS),
+    *OWN_SIZE,
 }
 HOMES = {
-    ("Role", "scoregate-router-home", "scoregate"): VAULT,
+    ("Role", "scoregate-router-home", "scoregate"): ROUTER_AT_HOME,
     ("Role", "scoregate-autoscaler-home", "scoregate"): AT_HOME,
 }
 NEVER: set[Right] = {
@@ -120,6 +129,16 @@ def test_routers_change_what_is_yours_only_where_that_is_wanted() -> None:
     }
 
 
+@pytest.mark.parametrize("off", ["selfScaling.enabled=false", "clusterPurpose=DevTest"])
+def test_nobody_may_change_the_routers_where_their_size_stays(off: str) -> None:
+    assert roles(f"--set={off}")["Role", "scoregate-autoscaler-home", "scoregate"] == AT_HOME - OWN_SIZE
+
+
+def test_the_routers_whose_size_changes_are_those_of_the_release() -> None:
+    found = roles("--set=fullnameOverride=mine")["Role", "mine-autoscaler-home", "scoregate"]
+    assert {name for _, group, _, name in found if group == "apps"} == {"mine-router"}
+
+
 def test_the_vault_of_a_release_has_its_name() -> None:
     found = rendered("--set=fullnameOverride=mine")
     (secret,) = (each for each in found if each["kind"] == "Secret")
@@ -186,8 +205,10 @@ def test_a_real_authorizer_allows_what_is_needed_where_it_is_needed(
         assert refused == [], account
         granted = [right for right in sorted(NEVER) if may(cluster, account, home, watched, right)]
         assert granted == [], account
-    for account, allowed in (("scoregate-router", VAULT), ("scoregate-autoscaler", AT_HOME)):
+    for account, allowed in (("scoregate-router", ROUTER_AT_HOME), ("scoregate-autoscaler", AT_HOME)):
         assert [right for right in sorted(allowed) if not may(cluster, account, home, home, right)] == []
+        for name in ("another", ""):
+            assert not may(cluster, account, home, home, ("patch", "apps", "deployments", name))
         for verb in ("get", "list", "patch"):
             assert not may(cluster, account, home, home, (verb, "", "secrets", ""))
             assert not may(cluster, account, home, home, (verb, "", "secrets", "another"))

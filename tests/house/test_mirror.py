@@ -28,6 +28,7 @@ ELSEWHERE = {
         "tests/platforms/kubernetes",
         "says what is in the folder",
     ),
+    "router/workers/__init__.py": ("tests/workers", "says what is in the folder"),
     "router/clients.py": ("tests/wire", "what all connections share: limits, idle ones, the end of a drain"),
     "router/protocol.py": ("tests/wire", "what bytes mean is shown on raw sockets"),
     "router/exchange.py": ("tests/wire", "one request of a connection: shown on raw sockets with it"),

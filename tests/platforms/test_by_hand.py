@@ -20,7 +20,6 @@ from router.platforms.by_hand import (
     ByHand,
     ByHandFile,
     TrafficWish,
-    lasting_name,
     set_drained,
     set_hold,
     set_traffic,
@@ -191,8 +190,8 @@ def test_a_drained_replica_leaves() -> None:
     for other in (replica("blue-2"), replica("blue-1", leaving=True)):
         assert with_drain(other, ALL) is other
     at_address = ByHand(drained=("iris/blue@10.0.0.1:1",))
-    assert with_drain(replica("iris/blue@10.0.0.1:1#7"), at_address).leaving
-    assert not with_drain(replica("iris/blue@10.0.0.1:11#7"), at_address).leaving
+    assert with_drain(replica("iris/blue@10.0.0.1:1"), at_address).leaving
+    assert not with_drain(replica("iris/blue@10.0.0.1:11"), at_address).leaving
 
 
 def test_what_stands_no_longer() -> None:
@@ -229,13 +228,6 @@ def test_holds_and_drains_are_set_and_taken_back() -> None:
     held = set_hold(NOTHING, "iris/blue", HOLD)
     assert set_hold(held, "iris/green", HOLD).holds == {"iris/blue": HOLD, "iris/green": HOLD}
     assert set_hold(held, "iris/blue", None) == NOTHING == set_hold(NOTHING, "iris/blue", None)
-    drained = set_drained(set_drained(NOTHING, "a@h:1#1", True), "a@h:1#2", True)
+    drained = set_drained(set_drained(NOTHING, "a@h:1", True), "a@h:1", True)
     assert drained.drained == ("a@h:1",)
-    assert set_drained(drained, "a@h:1#3", False) == NOTHING == set_drained(NOTHING, "b", False)
-
-
-@pytest.mark.parametrize(
-    ("uid", "name"), [("blue-0a1b", "blue-0a1b"), ("iris/blue@[::1]:1#12", "iris/blue@[::1]:1"), ("", "")]
-)
-def test_what_stays_of_a_uid(uid: str, name: str) -> None:
-    assert lasting_name(uid) == name
+    assert set_drained(drained, "a@h:1", False) == NOTHING == set_drained(NOTHING, "b", False)

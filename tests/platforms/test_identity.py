@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from router.platforms import PlatformError, identity
-from router.platforms.identity import NAME, Authority, Identity, OwnIdentity, new_authority
+from router.platforms.identity import ALPN, NAME, Authority, Identity, OwnIdentity, new_authority
 from router.platforms.memory_administration import MemoryVault
 from tests.identities import open_identity
 
@@ -239,3 +239,43 @@ async def test_what_is_no_authority_replaces_none(caplog: pytest.LogCaptureFixtu
 def test_an_authority_tells_nothing_of_itself() -> None:
     authority = new_authority(NOW)
     assert "BEGIN" not in repr(authority)
+
+
+async def test_two_that_work_together_agree_on_what_they_speak_and_who_asks_for_a_page_says_http() -> None:
+    vault = MemoryVault()
+    one, other = await open_identity(vault), await open_identity(vault)
+    assert await spoken(one.server, other.peer) == ALPN
+    assert await spoken(one.server, other.client) == "http/1.1"
+    assert await spoken((await a_door(vault)), other.peer) == ALPN
+    with pytest.raises(ssl.SSLCertVerificationError):
+        await spoken((await a_stranger()).server, other.peer)
+
+
+async def a_door(vault: MemoryVault) -> ssl.SSLContext:
+    """For a port that listens while the authority may change."""
+    return await OwnIdentity(lambda: vault).server()
+
+
+async def spoken(server: ssl.SSLContext, client: ssl.SSLContext) -> str | None:
+    """What both have agreed on while they shook hands (ALPN), as the server sees it."""
+    agreed: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        agreed.set_result(writer.get_extra_info("ssl_object").selected_alpn_protocol())
+        writer.close()
+
+    listening = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=server)
+    async with listening:
+        port = listening.sockets[0].getsockname()[1]
+        _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=client, server_hostname=NAME)
+        try:
+            return await asyncio.wait_for(agreed, 10)
+        finally:
+            writer.close()
+
+
+async def test_the_context_for_working_together_is_that_of_the_identity_of_the_moment() -> None:
+    vault = MemoryVault()
+    own = OwnIdentity(lambda: vault)
+    assert await own.peer() is (await own.get()).peer
+    assert (await own.peer()).minimum_version == ssl.TLSVersion.TLSv1_3

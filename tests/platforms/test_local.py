@@ -1,19 +1,21 @@
 """LocalPlatform: the router's end of a state directory."""
 
 import asyncio
-import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
-from router.core.model import Deployment, Endpoint, Process, Replica, ScaleSettings, Snapshot
+from router.core.model import Deployment, Endpoint, Instance, Process, Replica, ScaleSettings, Snapshot
 from router.platforms import PlatformError
 from router.platforms.local import LocalPlatform
-from router.platforms.local.state import RouterPlace, ScaleWish
+from router.platforms.local.state import ScaleWish, StateDirectory, own_place
+from router.platforms.sizing import RouterSize
+from tests.places import a_place
 
 
 def snapshot(*uids: str) -> Snapshot:
@@ -102,7 +104,7 @@ async def test_the_router_that_lives_here_is_an_instance_until_it_ends(bench):
     async with watched(bench) as seen:
         bench.state.write_snapshot(snapshot("blue-1"))
         await bench.until(lambda: [each.instances for each in seen] == [()])
-        bench.state.write_router(RouterPlace(admin="http://a", public="http://b", pid=sleeping.pid))
+        bench.state.write_router(a_place(pid=sleeping.pid))
         await bench.until(lambda: [each.admin for each in seen[-1].instances] == ["http://a"])
         assert seen[-1].replicas == snapshot("blue-1").replicas
         sleeping.kill()
@@ -111,19 +113,28 @@ async def test_the_router_that_lives_here_is_an_instance_until_it_ends(bench):
     assert len(seen) == 3
 
 
-async def test_a_router_that_takes_the_place_of_another_is_another_instance(bench):
+async def test_all_routers_that_live_here_are_instances(bench):
     bench.state.write_snapshot(snapshot())
-    place = RouterPlace(admin="http://a", public="http://b", pid=os.getpid())
     async with watched(bench) as seen:
-        bench.state.write_router(place)
-        await bench.until(lambda: len(seen[-1:] and seen[-1].instances) == 1)
-        (first,) = seen[-1].instances
-        bench.state.write_router(place)
-        await bench.until(lambda: seen[-1].instances not in ((), (first,)))
-        assert seen[-1].instances[0].admin == first.admin
+        for id in ("b", "a"):
+            bench.state.write_router(a_place(f"http://{id}", id=id, peer=f"https://{id}", socket=f"/run/{id}"))
+        await bench.until(lambda: len(seen[-1:] and seen[-1].instances) == 2)
+        assert seen[-1].instances == tuple(
+            Instance(id=id, admin=f"http://{id}", peer=f"https://{id}", socket=f"/run/{id}") for id in ("a", "b")
+        )
         (bench.state.path / "snapshot.json").write_text("{")  # the last good one stays
-        (bench.state.path / "router.json").write_text("{")
+        (bench.state.path / "routers" / "b.json").write_text("{")
+        bench.state.remove_router("a")
         await bench.until(lambda: seen[-1].instances == ())
+
+
+async def test_this_process_says_that_a_replica_drained_under_its_own_id(bench):
+    async with LocalPlatform(bench.state.path) as platform:
+        bench.state.write_router(place := own_place(public="http://p", admin="http://a"))
+        assert platform.own_instance == place.id
+        assert not bench.state.is_drained("blue-1")
+        await platform.drained("blue-1")
+        assert bench.state.is_drained("blue-1")
 
 
 async def test_leading_needs_no_supervisor(bench):
@@ -175,3 +186,13 @@ async def test_scale_and_drain_reach_the_supervisor(bench):
         await platform.drained(leaving.uid)
         await platform.scale("iris", "blue", 2)
         assert leaving not in await bench.until_ready(2)
+
+
+async def test_the_size_of_the_routers_is_a_wish_in_its_directory(tmp_path: Path) -> None:
+    state = StateDirectory(tmp_path)
+    state.write_router(own_place(public="http://x", admin="http://x"))
+    async with LocalPlatform(tmp_path) as platform:
+        assert (await platform.sizing.stand()).size == RouterSize(workers=1)
+        await platform.sizing.resize(RouterSize(workers=3))
+        assert (await platform.sizing.stand()).size == RouterSize(workers=3)
+    assert (tmp_path / "workers.json").exists()

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from router.core.model import Addresses, Deployment, Endpoint, Instance, Replica, ScaleSettings, Snapshot, Trouble
 from router.platforms import PlatformError
 from router.platforms.memory import MemoryPlatform
+from router.platforms.sizing import RouterSize, RouterStand
 
 BLUE = Deployment(endpoint="iris", name="blue", workload=Addresses(addresses=()))
 IRIS = Endpoint(name="iris", deployments=(BLUE,))
@@ -138,3 +139,10 @@ async def test_a_wish_that_can_not_be_met_is_not_recorded(deployment: str, repli
     with pytest.raises(PlatformError, match=f"iris/{deployment}"):
         await platform.scale("iris", deployment, replicas)
     assert platform.scaled == {}
+
+
+async def test_the_routers_have_the_size_that_was_asked_for() -> None:
+    sizing = MemoryPlatform().sizing
+    sizing.present = RouterStand(RouterSize(workers=1, pods=3), has_pods=True)
+    await sizing.resize(RouterSize(workers=2, pods=3))
+    assert await sizing.stand() == RouterStand(RouterSize(workers=2, pods=3), has_pods=True)

@@ -2,14 +2,13 @@
 
 import os
 import stat
-import subprocess
-import sys
 
 import pytest
 
 from router.core.model import Deployment, Endpoint, KeyHashes, Process, Replica, Snapshot
 from router.platforms import PlatformError
-from router.platforms.local.state import LOGS_KEPT, RouterPlace, ScaleWish, StateDirectory, end_of_log
+from router.platforms.local.state import LOGS_KEPT, ScaleWish, StateDirectory, end_of_log, own_id, own_place
+from tests.places import a_place, an_ended_place
 
 SNAPSHOT = Snapshot(
     endpoints=(
@@ -42,8 +41,9 @@ def test_a_snapshot_comes_back_as_it_was(tmp_path):
 def test_reading_creates_nothing(tmp_path):
     state = StateDirectory(tmp_path / "state")
     state.read_wish("iris", "blue")
-    state.read_router()
-    assert not state.is_drained("blue-1")
+    assert (state.a_router(), state.living_routers(), state.routers_version()) == (None, [], frozenset())
+    state.remove_router("1-1")
+    assert state.is_drained("blue-1"), "where no router lives, nobody has requests"
     assert not state.path.exists()
 
 
@@ -52,7 +52,8 @@ def test_only_the_owner_may_look(tmp_path):
     with state.lock():
         state.write_snapshot(SNAPSHOT)
         state.write_wish("iris", "blue", ScaleWish(3, 1))
-        state.note_drained("blue-1")
+        state.note_drained("blue-1", "1-1")
+        state.write_router(a_place())
         state.log_of("iris", "blue", "blue-1")
         for path in [state.path, *state.path.rglob("*")]:
             expected = 0o700 if path.is_dir() else 0o600
@@ -76,33 +77,78 @@ def test_wishes_and_places_come_back(tmp_path):
     assert state.read_wish("iris", "blue") == ScaleWish(replicas=3, instance_count=None, leave_first=("b", "a"))
     state.remove_wish("iris", "blue")
     assert state.read_wish("iris", "blue") is None
-    place = RouterPlace(admin="http://127.0.0.1:9001", public="http://127.0.0.1:8080", pid=os.getpid())
-    state.write_router(place)
-    assert state.read_router() == place
-    assert state.router_runs()
 
 
-def test_a_router_that_died_without_a_word_does_not_run(tmp_path):
+def test_each_router_that_lives_is_known_by_its_number(tmp_path):
     state = StateDirectory(tmp_path)
-    assert not state.router_runs()
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    state.write_router(RouterPlace(admin="http://a", public="http://b", pid=ended.pid))
-    assert not state.router_runs()
-    (tmp_path / "router.json").write_text("{")
-    assert not state.router_runs()
-
-
-def test_a_router_that_starts_again_is_another_even_with_the_same_process_id(tmp_path):
-    state = StateDirectory(tmp_path)
-    place = RouterPlace(admin="http://a", public="http://b", pid=os.getpid())
-    seen = []
-    for _ in range(2):
+    second = a_place("http://b", index=1, id="b", peer="https://b", socket="/run/1.sock")
+    first = a_place("http://a", index=0, id="c")
+    for place in (second, first):
         state.write_router(place)
-        os.utime(tmp_path / "router.json", ns=(len(seen), len(seen)))
-        seen.append(state.living_router())
-    assert [router.place for router in seen] == [place, place]
-    assert seen[0] != seen[1]
+    assert state.living_routers() == state.routers() == [first, second]
+    assert state.a_router() == first
+    state.remove_router("c")
+    assert (state.living_routers(), state.a_router()) == ([second], second)
+
+
+def test_a_router_that_died_without_a_word_is_gone_and_forgotten_when_another_starts(tmp_path):
+    state = StateDirectory(tmp_path)
+    ended = an_ended_place()
+    state.write_router(ended)
+    assert (state.routers(), state.living_routers()) == ([ended], [])
+    (tmp_path / "routers" / "broken.json").write_text("{")
+    assert state.living_routers() == []
+    state.write_router(a_place())
+    assert state.routers() == [a_place()]
+
+
+def test_another_process_with_the_id_of_a_router_is_not_that_router(tmp_path):
+    state = StateDirectory(tmp_path)
+    state.write_router(a_place(started=1))
+    assert state.living_routers() == []
+    state.write_router(own := own_place(public="http://p", admin="http://a", index=3))
+    assert (own.id, own.pid, own.index) == (own_id(), os.getpid(), 3)
+    assert state.living_routers() == [own]
+
+
+def test_whoever_looks_sees_that_a_router_was_written_or_removed_and_nothing_else(tmp_path):
+    state = StateDirectory(tmp_path)
+    seen = [state.routers_version()]
+    for change in (
+        lambda: state.write_router(a_place(id="a")),
+        lambda: state.write_router(a_place(id="b")),
+        lambda: state.write_router(a_place(id="a", admin="http://c")),
+        lambda: state.remove_router("b"),
+    ):
+        change()
+        assert state.routers_version() != seen[-1]
+        seen.append(state.routers_version())
+    (tmp_path / "routers" / ".a.json.temporary").touch()
+    assert state.routers_version() == seen[-1]
+
+
+def test_a_replica_has_drained_once_every_router_that_lives_has_said_so(tmp_path):
+    state = StateDirectory(tmp_path)
+    for id in ("a", "b"):
+        state.write_router(a_place(id=id))
+    state.write_router(an_ended_place())
+    for told in ("a", "stranger"):
+        state.note_drained("blue-1", told)
+        assert not state.is_drained("blue-1")
+    state.note_drained("blue-1", "b")
+    assert state.is_drained("blue-1")
+    assert not state.is_drained("blue-2")
+    state.write_router(a_place(id="late"))
+    assert not state.is_drained("blue-1"), "it says so itself"
+    state.remove_router("late")
+    state.note_drained("blue-2", "a")
+    state.forget_drained("blue-1")
+    assert not state.is_drained("blue-1")
+    state.note_drained("blue-2", "b")
+    assert state.is_drained("blue-2")
+    state.forget_every_drained()
+    assert not state.is_drained("blue-2")
+    state.forget_drained("blue-2")
 
 
 def test_a_second_supervisor_is_told_who_is_there(tmp_path):
@@ -151,4 +197,4 @@ def test_a_directory_that_can_not_be_made_is_a_message(tmp_path):
     (tmp_path / "file").write_text("in the way")
     state = StateDirectory(tmp_path / "file" / "state")
     with pytest.raises(PlatformError, match="can't be made"):
-        state.write_router(RouterPlace(admin="http://a", public="http://b", pid=1))
+        state.write_router(a_place())

@@ -17,7 +17,8 @@ from router.core.keys import regenerated
 from router.core.model import Deployment, Process, RequestSettings
 from router.platforms import PlatformError
 from router.platforms.keys import KeyStore
-from router.platforms.local.state import RouterPlace, ScaleWish
+from router.platforms.local.state import ScaleWish, own_id
+from tests.places import a_place
 
 
 async def get(replica, path: str) -> httpx.Response:
@@ -26,7 +27,7 @@ async def get(replica, path: str) -> httpx.Response:
 
 
 def router_is_here(bench) -> None:
-    bench.state.write_router(RouterPlace(admin="http://a", public="http://b", pid=os.getpid()))
+    bench.state.write_router(a_place())
 
 
 async def test_a_full_disk_stops_nothing_and_is_told_once(bench, caplog):
@@ -76,9 +77,26 @@ async def test_a_leaving_replica_stays_until_the_router_says_that_it_drained(ben
         bench.state.write_wish("iris", "blue", ScaleWish(0, 1))
         await bench.until(lambda: [each.leaving for each in bench.replicas()] == [True])
         assert (await get(replica, "/")).status_code == 200
-        bench.state.note_drained(replica.uid)
+        bench.state.note_drained(replica.uid, own_id())
         await bench.until_ready(0)
         assert not bench.state.is_drained(replica.uid)
+
+
+async def test_a_leaving_replica_stays_until_all_routers_say_so_and_waits_for_none_that_died(bench):
+    router_is_here(bench)
+    sleeping = await asyncio.create_subprocess_exec(sys.executable, "-c", "import time; time.sleep(600)")
+    bench.state.write_router(a_place(pid=sleeping.pid))
+    bench.declare(bench.endpoint(bench.deployment()))
+    async with bench.supervisor(drain_timeout_s=600.0):
+        (replica,) = await bench.until_ready(1)
+        bench.state.write_wish("iris", "blue", ScaleWish(0, 1))
+        await bench.until(lambda: [each.leaving for each in bench.replicas()] == [True])
+        bench.state.note_drained(replica.uid, own_id())
+        await asyncio.sleep(0.3)
+        assert (await get(replica, "/")).status_code == 200
+        sleeping.kill()
+        await bench.until_ready(0)
+    await sleeping.wait()
 
 
 async def test_a_drain_that_nobody_reports_has_an_end(bench):

@@ -12,11 +12,11 @@ from router.core.keys import NamedKey, with_named
 from router.core.model import Hold
 from router.platforms import PlatformError
 from router.platforms.local import LocalPlatform
-from router.platforms.local.state import RouterPlace
+from tests.places import a_place
 
 
 def router_is_here(bench) -> None:
-    bench.state.write_router(RouterPlace(admin="http://a", public="http://b", pid=os.getpid()))
+    bench.state.write_router(a_place())
 
 
 async def test_a_replica_drained_by_hand_is_neither_stopped_nor_replaced_and_comes_back(bench):

@@ -16,6 +16,7 @@ import pytest
 from router.admission import Admission
 from router.core.dispatch import Permit, Ticket, _Seat
 from router.core.errors import ReplicaClosed, ReplicaUnreachable, RouterError, Unavailable
+from router.core.sharing import Sharing
 from router.pressure import Pressure
 from tests.core.nouns import a_deployment, a_replica
 from tests.virtual_time import armed, on_virtual_time
@@ -28,7 +29,7 @@ class Storm:
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
         self.pressure = Pressure()
-        self.admission = Admission(a_deployment(concurrency=2), self.pressure)
+        self.admission = Admission(a_deployment(concurrency=2), self.pressure, Sharing("here", lambda: None))
         self.slots = 2
         self.min_instances = 1
         self.may_take: set[str] = set()

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from router.core.auth import Caller, digest
 from router.core.claims import Verified
+from router.core.tally import Memory
 from router.tokens.cache import MOST, Known, KnownTokens
 from tests.gates import Verifier
 
-TOKEN = Caller("token")
+TOKEN = Caller(Memory(), "iris", "token")
 
 
 def known(expires_at_s: float = 100.0) -> Known:

@@ -24,6 +24,8 @@ from router.clients import Clients
 from router.config import Limits, networks
 from router.core.errors import RouterError
 from router.core.model import Addresses, Deployment, Endpoint, Replica, RequestSettings, Snapshot
+from router.core.sharing import Sharing
+from router.core.tally import Memory
 from router.fleet import Fleet
 from router.forwarding import Forwarding
 from router.listening.encrypted import encrypted
@@ -151,8 +153,8 @@ class Stage:
         shape: dict[str, Any] = {"auth_mode": "none", "weights": (("blue", 100),)} | (endpoint or {})
         self._endpoint = Endpoint(name="iris", deployments=(self._deployment,), **shape)
         self.upstream = Upstream(connect_timeout_ms=2_000, idle_ms=replica_idle_ms)
-        self.fleet = Fleet(self.upstream)
-        self.clients = Clients(self._limits, lambda error, client: self._note(error))
+        self.fleet = Fleet(self.upstream, Memory(), Sharing("here", lambda: None))
+        self.clients = Clients(self._limits, lambda error, client: self._note(error), Memory())
         self.refusals: list[RouterError] = []
         self.gated = Gated()
         self._tls = CA.trusting() if tls else None

@@ -19,17 +19,20 @@ from types import TracebackType
 from typing import Any, Self
 
 from router.core.model import Deployment, Snapshot
-from router.platforms import UP_TO_DATE, ClusterSettings, PlatformError, Standing
+from router.platforms import UP_TO_DATE, ClusterSettings, PlatformError, Standing, Worker
 from router.platforms.kubernetes.administration import KubernetesAdministration
 from router.platforms.kubernetes.api import Api
 from router.platforms.kubernetes.cluster import Cluster
 from router.platforms.kubernetes.following import Collection, Following
 from router.platforms.kubernetes.keys_secret import KEYS_TYPE, KeysSecret
 from router.platforms.kubernetes.leading.leader import Leader
+from router.platforms.kubernetes.leading.own_size import DeploymentSizing
 from router.platforms.kubernetes.leading.reporting import Reporter
 from router.platforms.kubernetes.leading.scaling import order_leaving, scale
-from router.platforms.kubernetes.objects import Autoscaler, EndpointObject, Pod, Workload
+from router.platforms.kubernetes.objects import MAX_WORKERS, Autoscaler, EndpointObject, Pod, Workload
+from router.platforms.kubernetes.picture.routers import NO_POD, OwnPod
 from router.platforms.kubernetes.vault import SecretVault
+from router.platforms.peer_socket import peer_socket
 
 LEASE = "scoregate-autoscaler"
 ROUTERS = "app.kubernetes.io/name=scoregate,app.kubernetes.io/component=router"
@@ -49,8 +52,10 @@ log = logging.getLogger("scoregate.platform")
 class KubernetesPlatform:
     """Entering raises PlatformError where there is no way to an API server; one that does not answer is waited for."""
 
-    def __init__(self, settings: ClusterSettings, *, scaling: bool = False) -> None:
+    def __init__(self, settings: ClusterSettings, worker: Worker | None = None, *, scaling: bool = False) -> None:
+        """`worker`: which router process this is; None where it is none."""
         self._settings = settings
+        self._worker = worker
         self._scaling = scaling
         self._snapshot: Snapshot | None = None
         """None until every collection is known: half a picture would look as if endpoints were gone."""
@@ -62,13 +67,15 @@ class KubernetesPlatform:
         self._next_snapshot: asyncio.TimerHandle | None = None
         self._rest_ends_s = 0.0
         self._left_out: set[str] = set()
+        self._routers: Following[Pod] | None = None
 
     async def __aenter__(self) -> Self:
         self._api = await Api.open()
         self._home = self._settings.home or self._api.namespace
-        self._cluster = Cluster(self._settings)
+        self._cluster = Cluster(self._settings, self._own_pod())
         vault = SecretVault(self._api, self._home, self._settings.vault, self._start)
         self._administration = KubernetesAdministration(self._api, self._cluster, self, vault, self._home)
+        self._sizing = DeploymentSizing(self._api, self._home, self._settings.router_deployment, self._leads)
         self._followings = list(self._all_followings())
         for following in self._followings:
             self._start(following.run())
@@ -103,7 +110,7 @@ class KubernetesPlatform:
         deployment_noun, workload = self._deployment(key), self._cluster.scalable(key)
         if deployment_noun is None or workload is None:
             raise PlatformError(f"there is no deployment {key} to scale: {self._known()}")
-        leads = self._leader.leads if self._leader is not None else _always
+        leads = self._leads
         wished = deployment_noun.allowed(replicas) if deployment_noun.scale is not None else replicas
         leaving = self.snapshot.wished.get(key, 0) - wished
         if leaving > 0:
@@ -148,8 +155,16 @@ class KubernetesPlatform:
         self._utilization = ratios
 
     @property
+    def own_instance(self) -> str:
+        return "" if self._worker is None else self._cluster.routers.own_id(self._worker.number)
+
+    @property
     def administration(self) -> KubernetesAdministration:
         return self._administration
+
+    @property
+    def sizing(self) -> DeploymentSizing:
+        return self._sizing
 
     @property
     def snapshot(self) -> Snapshot:
@@ -188,9 +203,9 @@ class KubernetesPlatform:
             if self._scaling:
                 path = f"/apis/autoscaling/v1{scope}/horizontalpodautoscalers"
                 yield follow(Collection(path, Autoscaler), cluster.autoscaler)
-        if self._scaling:
-            routers = Collection(f"/api/v1/namespaces/{self._home}/pods", Pod, label_selector=ROUTERS)
-            yield follow(routers, cluster.router)
+        routers = Collection(f"/api/v1/namespaces/{self._home}/pods", Pod, label_selector=ROUTERS)
+        self._routers = follow(routers, cluster.routers.put)
+        yield self._routers
 
     def _scopes(self) -> list[str]:
         """What stands before the plural in the paths: nothing for all namespaces, or one for each that is named."""
@@ -205,9 +220,14 @@ class KubernetesPlatform:
 
     def _is_due(self) -> None:
         """Something changed: a snapshot follows, once for all that changes in the same turn of the loop."""
-        if self._next_snapshot is None and all(following.synced for following in self._followings):
-            loop = asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
+        if self._next_snapshot is None and all(self._is_known(each, loop.time()) for each in self._followings):
             self._next_snapshot = loop.call_at(max(loop.time(), self._rest_ends_s), self._publish)
+
+    def _is_known(self, following: Following[Any], now: float) -> bool:
+        """A router that may not see the others serves alone, and says so: `standing`."""
+        alone = following is self._routers and not self._scaling and following.standing(now).reason
+        return following.synced or bool(alone)
 
     def _publish(self) -> None:
         loop = asyncio.get_running_loop()
@@ -231,6 +251,10 @@ class KubernetesPlatform:
         while self._snapshot is None:
             await self._changed.wait()
 
+    def _leads(self) -> bool:
+        """Who scales without having asked to lead is a person's command."""
+        return self._leader is None or self._leader.leads()
+
     async def _report(self, leads: Callable[[], bool]) -> None:
         await self._first_snapshot()
         await Reporter(self._api, self._cluster, lambda: self._utilization, leads=leads).run()
@@ -240,6 +264,12 @@ class KubernetesPlatform:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    def _own_pod(self) -> OwnPod:
+        if self._worker is None:
+            return NO_POD
+        sockets = (peer_socket(self._worker.state_dir, str(index)) for index in range(MAX_WORKERS))
+        return OwnPod(f"{self._home}/{self._settings.pod or socket.gethostname()}", tuple(sockets))
 
     def _deployment(self, key: str) -> Deployment | None:
         name = key.partition("/")[0]
@@ -262,11 +292,6 @@ def _waits_for(followings: Sequence[Following[Any]]) -> str:
     names = [following.name for following in followings if not following.synced]
     more = f" and {len(names) - NAMED} more" if names[NAMED:] else ""
     return f"waiting for the first list of {', '.join(names[:NAMED])}{more}" if names else ""
-
-
-def _always() -> bool:
-    """Who scales without having asked to lead is a person's command."""
-    return True
 
 
 def _identity() -> str:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
-from router.core.model import Deployment, Endpoint, Hold, Instance, Pods, PodsKind, Replica, Snapshot, Trouble
+from router.core.model import Deployment, Endpoint, Hold, Pods, PodsKind, Replica, Snapshot, Trouble
 from router.core.rules import API_VERSION, KIND
 from router.platforms import ClusterSettings
 from router.platforms.kubernetes.keys_secret import KeysSecret
@@ -24,11 +24,8 @@ from router.platforms.kubernetes.picture.claims import Claim, Claims, kept
 from router.platforms.kubernetes.picture.index import Index
 from router.platforms.kubernetes.picture.keyring import Keyring, KeysState, secret_of
 from router.platforms.kubernetes.picture.members import Member, Membership
+from router.platforms.kubernetes.picture.routers import NO_POD, OwnPod, Routers
 from router.platforms.kubernetes.picture.workloads import Facts, WorkloadId, Workloads, pods_of
-
-ADMIN_PORT = 9001
-PEER_PORT = 9002
-"""Of every router in a cluster: what deploy/ starts it with."""
 
 
 class Account(Struct, frozen=True, kw_only=True):
@@ -100,14 +97,14 @@ class _Served(NamedTuple):
 class Cluster:
     """Keys of objects are namespace/name; those of deployments endpoint/name. None: the object is gone."""
 
-    def __init__(self, settings: ClusterSettings) -> None:
+    def __init__(self, settings: ClusterSettings, own: OwnPod = NO_POD) -> None:
+        self.routers = Routers(own)
         self._adopts = settings.adopt_v1
         self._claims = Claims()
         self._adoption = Adoption()
         self._workloads = Workloads()
         self._keyring = Keyring()
         self._membership = Membership()
-        self._instances: dict[str, Instance] = {}
         self._served: dict[str, _Served] = {}
         self._deployments: dict[str, Deployment] = {}
         self._facts: dict[str, Facts] = {}
@@ -141,20 +138,6 @@ class Cluster:
         self._keyring.put(key, seen)
         self._stale_names |= self._secret_users[key]
 
-    def router(self, key: str, seen: Pod | None) -> None:
-        """A Pod of the routers. Whatever starts anew in it makes another instance of it."""
-        if seen is None or not seen.takes_requests:
-            self._instances.pop(key, None)
-            return
-        restarts = sum(container.restart_count for container in seen.status.container_statuses)
-        ip = seen.status.pod_ip
-        host = f"[{ip}]" if ":" in ip else ip
-        self._instances[key] = Instance(
-            id=f"{seen.metadata.uid}/{restarts}",
-            admin=f"http://{host}:{ADMIN_PORT}",
-            peer=f"https://{host}:{PEER_PORT}",
-        )
-
     # -- what it amounts to --------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
@@ -167,7 +150,7 @@ class Cluster:
             wished={key: wished for key in self._deployments if (wished := self._facts[key].wished) is not None},
             troubles=tuple(chain.from_iterable(self._troubles())),
             holds=dict(self._holds()),
-            instances=tuple(sorted(self._instances.values(), key=lambda each: each.id)),
+            instances=self.routers.instances(),
         )
         if fresh != self._snapshot:
             self._snapshot = fresh

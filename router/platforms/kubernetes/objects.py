@@ -18,6 +18,10 @@ LEAVE_ORDER = "scoregate.io/leave-order"
 """On a Pod, holds the cost as we wrote it. A cost without it, or that differs, is somebody else's."""
 DRAINED = "scoregate.io/drained"
 """"true" on a Pod: it finishes what it has, takes nothing new, and stays."""
+WORKERS = "scoregate.io/workers"
+"""On a router's Pod: how many processes it is."""
+MAX_WORKERS = 64
+"""In one Pod: each has a port of its own."""
 HOLD = "scoregate.io/hold."
 """On an InferenceEndpoint, before the name of a deployment: a number of replicas that somebody set by hand."""
 
@@ -41,6 +45,7 @@ class _Notes(_Object, frozen=True, kw_only=True):
     cost: str | None = field(name=DELETION_COST, default=None)
     order: str | None = field(name=LEAVE_ORDER, default=None)
     drained: str | None = field(name=DRAINED, default=None)
+    workers: str | None = field(name=WORKERS, default=None)
 
 
 _NO_NOTES = _Notes()
@@ -79,7 +84,13 @@ class Metadata(_Metadata, frozen=True, kw_only=True):
     def annotations(self) -> dict[str, str]:
         """Those that are kept, by name."""
         notes = self.notes
-        named = {SCALE: notes.scale, DELETION_COST: notes.cost, LEAVE_ORDER: notes.order, DRAINED: notes.drained}
+        named = {
+            SCALE: notes.scale,
+            DELETION_COST: notes.cost,
+            LEAVE_ORDER: notes.order,
+            DRAINED: notes.drained,
+            WORKERS: notes.workers,
+        }
         return {name: text for name, text in named.items() if text is not None}
 
 
@@ -152,6 +163,13 @@ class Pod(_Object, frozen=True, kw_only=True):
     def is_drained(self) -> bool:
         """Whether somebody took it out by hand."""
         return self.metadata.notes.drained == "true"
+
+    @property
+    def workers(self) -> int:
+        """Of a router's Pod; what says no such number says nothing."""
+        text = self.metadata.notes.workers or ""
+        is_number = text.isascii() and text.isdigit() and len(text) <= len(str(MAX_WORKERS))
+        return int(text) if is_number and 1 <= int(text) <= MAX_WORKERS else 1
 
     @property
     def takes_requests(self) -> bool:

@@ -15,12 +15,14 @@ from typing import Self
 
 from msgspec.structs import replace
 
-from router.core.model import Deployment, Instance, Snapshot
+from router.core.model import Deployment, Snapshot
 from router.platforms import UP_TO_DATE, PlatformError, Standing
 from router.platforms.file_administration import FileAdministration
+from router.platforms.local.instances import LivingInstances
 from router.platforms.local.leader import leadership
-from router.platforms.local.state import ScaleWish, StateDirectory
+from router.platforms.local.state import ScaleWish, StateDirectory, own_id
 from router.platforms.private_files import Version
+from router.platforms.sizing import FileSizing
 
 POLL_S = 0.05
 
@@ -33,6 +35,7 @@ class LocalPlatform:
     def __init__(self, state_dir: Path) -> None:
         self._state = StateDirectory(state_dir)
         self.administration = FileAdministration(self._state.path, self._published, self._followed)
+        self.sizing = FileSizing(self._state.path, lambda: len(self._state.living_routers()))
         self._told: Snapshot | None = None
         """The newest that any watch gave."""
         self._watches = 0
@@ -49,6 +52,7 @@ class LocalPlatform:
         seen: Version | None = None
         known: Snapshot | None = None
         told: Snapshot | None = None
+        instances = LivingInstances(self._state)
         if self._state.snapshot_version() is None:
             log.warning("no supervisor in %s yet, start one with `scoregate up FILE`", self._state.path)
         self._watches += 1
@@ -58,7 +62,7 @@ class LocalPlatform:
                 if version is not None and version != seen:
                     seen = version
                     known = self._read() or known
-                snapshot = known and replace(known, instances=self._instances())
+                snapshot = known and replace(known, instances=instances.look())
                 if snapshot is not None and snapshot != told:
                     told = self._told = snapshot
                     yield snapshot
@@ -81,8 +85,12 @@ class LocalPlatform:
         return leadership(self._state.autoscaler_lock())
 
     async def drained(self, uid: str) -> None:
-        """Tell the supervisor that this leaving replica has no request in flight: it may be stopped."""
-        self._state.note_drained(uid)
+        """Tell the supervisor; once all routers that live have, it stops the replica."""
+        self._state.note_drained(uid, self.own_instance)
+
+    @property
+    def own_instance(self) -> str:
+        return own_id()
 
     def standing(self) -> Standing:
         """A directory is read at any time; a supervisor that is gone leaves nothing newer to know."""
@@ -97,14 +105,6 @@ class LocalPlatform:
         except PlatformError as error:
             log.error("%s; going on with the last good one", error)
             return None
-
-    def _instances(self) -> tuple[Instance, ...]:
-        """The router that lives here: by its process id, and by when it said where it listens."""
-        router = self._state.living_router()
-        if router is None:
-            return ()
-        place = router.place
-        return (Instance(id=f"{place.pid}-{router.written_ns}", admin=place.admin, peer=place.peer),)
 
     def _published(self) -> Snapshot:
         """By the supervisor, just now."""

@@ -217,7 +217,7 @@ class Keeper:
         await self._leave.wait()
         asked_s = asyncio.get_running_loop().time()
         state = self._machine.state
-        while self._served and state.router_runs() and not state.is_drained(replica.uid):
+        while self._served and not state.is_drained(replica.uid):
             if asyncio.get_running_loop().time() >= asked_s + self._drain_timeout_s:
                 return
             await asyncio.sleep(DRAIN_POLL_S)

@@ -7,8 +7,8 @@ I/O: files below one directory, readable by their owner only.
     snapshot.json                      all endpoints and replicas: the supervisor writes, routers follow
     scale/<endpoint>.<deployment>.json a wished number of replicas
     by-hand.json                       what an administrator set: see by_hand.py
-    drained/<uid>                      the router's word that a leaving replica has no request any more
-    router.json                        where the router listens
+    drained/<uid>/<id>                 a router's word that a leaving replica has no request of its any more
+    routers/<id>.json                  where a router listens, for each one that lives
     keys/, vault/                      see keys.py, vault.py
     decisions/                         what the autoscaler decided, and why: the autoscaler's own
     logs/                              what replicas and the router print
@@ -21,15 +21,17 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from router.core.model import Snapshot
 from router.platforms import PlatformError
+from router.platforms.local.running import started, still_runs
 from router.platforms.private_files import Version, make_private_folder, version, write_whole
 
 T = TypeVar("T")
@@ -48,20 +50,45 @@ class ScaleWish(msgspec.Struct, frozen=True, rename="camel"):
     """Uids in the order in which these should leave when the number falls."""
 
 
-class RouterPlace(msgspec.Struct, frozen=True):
-    """Where the router of this directory listens: its URLs, and its process id."""
+class RouterPlace(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a router process listens, and which process it is."""
 
-    admin: str
-    public: str
+    id: str
+    """No other process has it, nor ever had."""
+    index: int = 0
+    """Which worker it is. Whoever takes the place of one that died has its number."""
     pid: int
+    started: int
+    """When the process did, in clock ticks since the machine did: it tells it from another with the same `pid`."""
+    public: str
+    admin: str
     peer: str = ""
+    socket: str = ""
+
+    @property
+    def lives(self) -> bool:
+        return still_runs(self.pid, self.started)
 
 
-class LivingRouter(NamedTuple):
-    """`written_ns` tells it from another process that had the same id."""
+def own_place(*, public: str, admin: str, peer: str = "", index: int = 0, socket: str = "") -> RouterPlace:
+    """Of this process."""
+    pid = os.getpid()
+    return RouterPlace(
+        id=own_id(),
+        index=index,
+        pid=pid,
+        started=started(pid) or 0,
+        public=public,
+        admin=admin,
+        peer=peer,
+        socket=socket,
+    )
 
-    place: RouterPlace
-    written_ns: int
+
+def own_id() -> str:
+    """Under which this process is a router of its machine, if it is one."""
+    pid = os.getpid()
+    return f"{pid}-{started(pid) or 0}"
 
 
 class StateDirectory:
@@ -71,7 +98,7 @@ class StateDirectory:
         self.path = path.absolute()
         self.logs = self.path / "logs"
         self._snapshot = self.path / "snapshot.json"
-        self._router = self.path / "router.json"
+        self._routers = self.path / "routers"
         self._scale = self.path / "scale"
         self._drained = self.path / "drained"
         self._autoscaler_lock = self.path / "autoscaler.lock"
@@ -101,44 +128,61 @@ class StateDirectory:
     def remove_wish(self, endpoint: str, deployment: str) -> None:
         self.wish_file(endpoint, deployment).unlink(missing_ok=True)
 
-    def read_router(self) -> RouterPlace | None:
-        return _read(self._router, RouterPlace)
-
     def write_router(self, place: RouterPlace) -> None:
-        write_whole(self._router, msgspec.json.encode(place))
+        """Those that ended without a word are forgotten, too. Raises PlatformError."""
+        for other, file in self._places():
+            if not other.lives:
+                file.unlink(missing_ok=True)
+                if other.socket:
+                    Path(other.socket).unlink(missing_ok=True)
+        write_whole(self._routers / f"{place.id}.json", msgspec.json.encode(place))
 
-    def remove_router(self) -> None:
-        self._router.unlink(missing_ok=True)
+    def remove_router(self, id: str) -> None:
+        """At its clean end. Where that fails, its process will say that it is gone."""
+        with suppress(OSError):
+            (self._routers / f"{id}.json").unlink()
 
-    def router_runs(self) -> bool:
-        """Whether the router that last signed router.json still lives."""
-        return self.living_router() is not None
+    def routers_version(self) -> frozenset[tuple[str, int]]:
+        """Differs once a router was written or removed. Reads no file: it is asked many times a second."""
+        try:
+            with os.scandir(self._routers) as entries:
+                return frozenset((each.name, each.inode()) for each in entries if each.name.endswith(".json"))
+        except FileNotFoundError:
+            return frozenset()
 
-    def living_router(self) -> LivingRouter | None:
-        """The router that last signed router.json; None when it has ended, or what it wrote can't be read."""
-        while True:
-            written = version(self._router)
-            try:
-                place = self.read_router()
-            except PlatformError:
-                return None
-            if written is None or place is None or not Path(f"/proc/{place.pid}").exists():
-                return None
-            if version(self._router) == written:  # else another was written between the two
-                return LivingRouter(place, written[0])
+    def routers(self) -> list[RouterPlace]:
+        """By their numbers; also those that ended without a word. What can't be read says of no router where it is."""
+        return sorted((place for place, _ in self._places()), key=lambda each: (each.index, each.id))
+
+    def living_routers(self) -> list[RouterPlace]:
+        """By their numbers."""
+        return [place for place in self.routers() if place.lives]
+
+    def a_router(self) -> RouterPlace | None:
+        """One that lives, for who may ask any of them; None where none does."""
+        return next(iter(self.living_routers()), None)
 
     def is_drained(self, uid: str) -> bool:
-        return (self._drained / uid).exists()
+        """Whether each router that lives has said so. Where none lives, nobody has requests."""
+        told = self._drained / uid
+        return all((told / place.id).exists() for place in self.living_routers())
 
-    def note_drained(self, uid: str) -> None:
-        write_whole(self._drained / uid, b"")
+    def note_drained(self, uid: str, router: str) -> None:
+        """`router`: the id of who says so."""
+        write_whole(self._drained / uid / router, b"")
 
     def forget_every_drained(self) -> None:
         for word in self._drained.glob("*"):
-            word.unlink(missing_ok=True)
+            shutil.rmtree(word, ignore_errors=True)
 
     def forget_drained(self, uid: str) -> None:
-        (self._drained / uid).unlink(missing_ok=True)
+        shutil.rmtree(self._drained / uid, ignore_errors=True)
+
+    def _places(self) -> Iterator[tuple[RouterPlace, Path]]:
+        for file in self._routers.glob("*.json"):
+            with suppress(PlatformError):
+                if (place := _read(file, RouterPlace)) is not None:
+                    yield place, file
 
     def log_of(self, endpoint: str, deployment: str, uid: str) -> Path:
         make_private_folder(self.logs)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from router.core.auth import hashed
-from router.core.model import Instance, Pods, Replica, Trouble
+from router.core.model import Pods, Replica, Trouble
 from router.platforms import ClusterSettings
 from router.platforms.kubernetes.cluster import Account, Cluster, KeysWanted, Owner
 from tests.platforms.kubernetes.nouns import (
@@ -20,7 +20,6 @@ from tests.platforms.kubernetes.nouns import (
     a_v1_workload,
     a_workload,
     an_autoscaler,
-    running,
     unschedulable,
     waiting,
 )
@@ -356,30 +355,14 @@ def test_where_a_number_can_be_set_and_whose_pods_may_leave(iris: Told) -> None:
     ]
 
 
-def test_routers_are_those_that_are_ready_and_a_restart_makes_another(told: Told) -> None:
-    def seen(**state: Any) -> tuple[Instance, ...]:
-        told.cluster.router("gate/router", a_pod("router", "gate", **state))
-        return told.cluster.snapshot().instances
-
-    assert seen(containers=(running(),)) == (
-        Instance(id="uid-router/0", admin="http://10.0.0.1:9001", peer="https://10.0.0.1:9002"),
-    )
-    assert seen(containers=(running(), running(restarts=2)))[0].id == "uid-router/2"
-    assert seen(ip="fd00::7")[0].admin == "http://[fd00::7]:9001"
-    assert seen(ip="fd00::7")[0].peer == "https://[fd00::7]:9002"
-    for state in ({"ready": False}, {"leaving": True}, {"ip": ""}, {"phase": "Failed"}):
-        assert seen() != ()
-        assert seen(**state) == ()
-    assert seen() != ()
-    told.cluster.router("gate/router", None)
-    told.cluster.router("gate/router", None)
+def test_routers_are_instances_and_the_snapshot_stays_while_they_do(told: Told) -> None:
+    told.cluster.routers.put("gate/router", a_pod("router", "gate"))
+    before = told.cluster.snapshot()
+    assert [each.id for each in before.instances] == ["uid-router/0#0"]
+    told.cluster.routers.put("gate/router", a_pod("router", "gate", resourceVersion="2"))
+    assert told.cluster.snapshot() is before
+    told.cluster.routers.put("gate/router", None)
     assert told.cluster.snapshot().instances == ()
-
-
-def test_the_port_of_the_routers_is_told() -> None:
-    cluster = Cluster(ClusterSettings())
-    cluster.router("gate/router", a_pod("router", "gate"))
-    assert cluster.snapshot().instances[0].admin == "http://10.0.0.1:9001"
 
 
 def test_a_trouble_of_one_deployment_is_not_anothers(iris: Told) -> None:

@@ -119,7 +119,7 @@ async def test_the_named_namespaces_are_told_and_no_other(server: FakeApiServer)
     for namespace in ("a", "b", "c"):
         server.create_namespace(namespace)
         declare(server, f"iris-{namespace}", namespace)
-    async with opened("a", "b") as platform:
+    async with opened("a", "b", home="a") as platform:
         assert names(await until(platform, lambda seen: len(names(seen)) == 2)) == ["iris-a", "iris-b"]
     paths = {asked.path for asked in server.requests}
     assert all("/namespaces/a/" in path or "/namespaces/b/" in path for path in paths)
@@ -151,16 +151,6 @@ async def test_v1_workloads_that_are_left_out_are_told_once(
         declare(server)
         await until(platform, names)
     assert caplog.text.count("Deployment default/x is not adopted") == 1
-
-
-async def test_routers_are_told_to_who_scales(server: FakeApiServer) -> None:
-    labels = {"app.kubernetes.io/name": "scoregate", "app.kubernetes.io/component": "router"}
-    server.create_namespace("home")
-    server.put("pods", documents.pod("router", "home", **labels), "home")
-    server.make_ready("router", "home", "127.0.0.9")
-    async with opened("default", home="home", scaling=True) as platform:
-        (instance,) = (await until(platform, lambda seen: seen.instances)).instances
-        assert instance.admin == "http://127.0.0.9:9001"
 
 
 # -- what it survives --------------------------------------------------------------------------------------------
@@ -222,7 +212,7 @@ async def test_after_a_snapshot_that_took_long_none_is_made_for_a_while(
 async def test_the_worst_of_all_that_is_followed_is_told(server: FakeApiServer) -> None:
     server.answer_with(403, only=lambda method, path: "/pods" in path or "/secrets" in path)
     async with opened() as platform:
-        await eventually(lambda: "(and 1 more)" in platform.standing().reason)
+        await eventually(lambda: "(and 2 more)" in platform.standing().reason)
 
 
 async def test_what_it_waits_for_at_its_start_is_named(server: FakeApiServer) -> None:
@@ -245,7 +235,7 @@ async def test_what_it_waits_for_at_its_start_is_named(server: FakeApiServer) ->
 async def test_of_many_that_it_waits_for_some_are_named(server: FakeApiServer) -> None:
     server.pause()
     async with opened(*(f"team-{number}" for number in range(10))) as platform:
-        assert platform.standing().reason.endswith("team-1, secrets in team-1 and 40 more")
+        assert platform.standing().reason.endswith("team-1, secrets in team-1 and 41 more")
         assert platform.standing().behind_s == 0.0
         server.resume()
 

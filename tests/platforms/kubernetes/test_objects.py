@@ -105,6 +105,15 @@ def test_all_annotations_of_an_endpoint_are_read_and_just_ours_of_others() -> No
     assert decoded(EndpointObject, {"metadata": {"name": "iris"}}).metadata.annotations == {}
 
 
+@pytest.mark.parametrize(
+    ("note", "workers"),
+    [("1", 1), ("4", 4), ("64", 64), ("65", 1), ("0", 1), ("-1", 1), ("", 1), ("two", 1), ("٣", 1), ("9" * 9_000, 1)],
+)
+def test_a_routers_pod_says_how_many_workers_it_has(note: str, workers: int) -> None:
+    assert a_pod("router", annotations={"scoregate.io/workers": note}).workers == workers
+    assert a_pod("router").workers == 1
+
+
 @pytest.mark.parametrize(("note", "drained"), [("true", True), ("True", False), ("", False), (None, False)])
 def test_a_pod_is_drained_where_that_very_word_says_so(note: str | None, drained: bool) -> None:
     annotations = {} if note is None else {"scoregate.io/drained": note}

@@ -4,6 +4,7 @@
 {{- include "scoregate.nameCheck" . -}}
 {{- include "scoregate.neighbours" . -}}
 {{- include "scoregate.optionChecks" . -}}
+{{- include "scoregate.sizeCheck" . -}}
 {{- with .Values -}}
 {{- $tls := or .sslSecret .sslCertPemFile .sslKeyPemFile .sslCname .sslClientCaSecret (eq .plainHttp "redirect") -}}
 {{- if and .allowInsecureConnections $tls -}}
@@ -34,9 +35,16 @@
 {{- /* The last one of two counts, and others rely on those of the chart: probes, the Service, the autoscaler. */}}
 {{- define "scoregate.optionChecks" -}}
 {{- range concat .Values.extraArgs .Values.autoscaler.extraArgs -}}
-{{- if regexMatch "^--(platform|state-dir|namespaces|(admin-|peer-)?(host|port)|tls-dir|tls-port)(=|$)" . -}}
+{{- if regexMatch "^--(platform|state-dir|namespaces|(admin-|peer-)?(host|port)|tls-dir|tls-port|workers|max-workers|self-scaling|router-deployment|(min|max)-routers|max-router-workers|route-(mean|p99)-ms)(=|$)" . -}}
 {{- fail (printf "extraArgs has %s, but the chart sets it: leave it out" .) -}}
 {{- end -}}
+{{- end -}}
+{{- end }}
+
+{{- define "scoregate.sizeCheck" -}}
+{{- $fewest := include "scoregate.fewestRouters" . | int -}}
+{{- if and (include "scoregate.selfScales" .) (lt (int .Values.selfScaling.maxRouters) $fewest) -}}
+{{- fail (printf "selfScaling.maxRouters is %v, but inferenceRouterHA wants %d routers: it must be at least as many" .Values.selfScaling.maxRouters $fewest) -}}
 {{- end -}}
 {{- end }}
 

@@ -29,15 +29,41 @@ tolerations:
 {{- define "scoregate.container" -}}
 image: {{ include "scoregate.image" . }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
-env:
-- name: SCOREGATE_NAMESPACE
-  valueFrom:
-    fieldRef: {fieldPath: metadata.namespace}
-- {name: SCOREGATE_VAULT, value: {{ include "scoregate.vault" . }}}
 securityContext:
   allowPrivilegeEscalation: false
   readOnlyRootFilesystem: true
   capabilities: {drop: [ALL]}
+env:
+- name: SCOREGATE_NAMESPACE
+  valueFrom:
+    fieldRef: {fieldPath: metadata.namespace}
+- name: SCOREGATE_POD
+  valueFrom:
+    fieldRef: {fieldPath: metadata.name}
+- {name: SCOREGATE_VAULT, value: {{ include "scoregate.vault" . }}}
+{{- end }}
+
+{{- /* Not empty where the autoscaler changes the routers' size. */}}
+{{- define "scoregate.selfScales" -}}
+{{- if and .Values.autoscaler.enabled .Values.selfScaling.enabled (ne .Values.clusterPurpose "DevTest") }}on{{ end -}}
+{{- end }}
+
+{{- define "scoregate.fewestRouters" -}}
+{{ ternary 3 1 .Values.inferenceRouterHA }}
+{{- end }}
+
+{{- /* An upgrade does not take away Pods that the load asked for: more than three are there for nothing else. Asks the
+cluster; `helm template` has none to ask. */}}
+{{- define "scoregate.routers" -}}
+{{- $fewest := include "scoregate.fewestRouters" . | int -}}
+{{- $name := printf "%s-router" (include "scoregate.name" .) -}}
+{{- $present := lookup "apps/v1" "Deployment" .Release.Namespace $name -}}
+{{- $asked := ternary (int ($present.spec | default dict).replicas) 0 (ne (include "scoregate.selfScales" .) "") -}}
+{{- if gt $asked 3 -}}
+{{ min $asked .Values.selfScaling.maxRouters | int }}
+{{- else -}}
+{{ $fewest }}
+{{- end -}}
 {{- end }}
 
 {{- define "scoregate.clusterArgs" -}}

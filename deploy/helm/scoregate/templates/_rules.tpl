@@ -63,6 +63,10 @@
   resources: [secrets]
   resourceNames: [{{ include "scoregate.vault" . }}]
   verbs: [get, list, watch, patch]
+# Where the routers are.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, watch]
 {{- end }}
 
 {{- define "scoregate.autoscalerHomeRules" -}}
@@ -75,8 +79,14 @@
   resources: [leases]
   resourceNames: [scoregate-autoscaler]
   verbs: [get, update]
-# Where the routers are, whose load it reads.
-- apiGroups: [""]
-  resources: [pods]
-  verbs: [list, watch]
+{{- if include "scoregate.selfScales" . }}
+# The routers' own size: workers are in the Pod template, Pods in the scale. What else scales it is left alone.
+- apiGroups: [apps]
+  resources: [deployments, deployments/scale]
+  resourceNames: [{{ include "scoregate.name" . }}-router]
+  verbs: [get, patch]
+- apiGroups: [autoscaling]
+  resources: [horizontalpodautoscalers]
+  verbs: [list]
+{{- end }}
 {{- end }}

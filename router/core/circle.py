@@ -1,0 +1,151 @@
+"""Which other instances are there, which of them are up, and which are missing?
+
+Pure. The platform lists places; a process at a place has a name, and another process there has another. Whoever answers
+is up for SILENT_S. A listed place that can't be reached is *missing*: it may be cut off rather than gone, and working
+with the slots that are its own. One that never worked with this one is a stranger, and likely still starting, for
+STRANGER_S; so long a new instance waits for those that it was told of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from router.core.borrowing import Lease
+
+BEAT_S = 0.2
+SILENT_S = 0.9
+LEASE_S = 2.0
+"""So long after its last sign of life an instance's permits are its own; it begins nothing with them any more before
+that is over, as it counts from when it gave the sign."""
+STRANGER_S = 5.0
+_DRAINING = "~"
+"""Behind the name of a member that stops soon, and should own nothing."""
+
+
+class Peer(NamedTuple):
+    """How this instance sees another one."""
+
+    name: str
+    place: str | None
+    """As the platform lists it; None where it does not, or not yet."""
+    is_up: bool
+    silent_s: float
+    is_draining: bool
+    agrees: bool
+    """Whether it has said that it works with the same instances as this one."""
+
+
+class Link:
+    """One that this instance calls: an owner, maybe."""
+
+    __slots__ = ("draining", "epoch", "heard_at", "lease", "place", "told_change")
+
+    def __init__(self, place: str | None, draining: bool, now: float) -> None:
+        self.place = place
+        self.draining = draining
+        self.heard_at = now
+        self.lease = Lease(now + LEASE_S)
+        """Of what it lends."""
+        self.epoch = 0
+        """Of what it was told last."""
+        self.told_change = 0
+        """Which change of its own view this was the answer to."""
+
+    def echoed(self, sent_at: float, now: float) -> None:
+        """It has heard what was sent at that moment."""
+        self.lease.until = max(self.lease.until, min(now, sent_at) + LEASE_S)
+
+    def seen(self, name: str, agrees: bool, now: float) -> Peer:
+        return Peer(name, self.place, self.is_up(now), now - self.heard_at, self.draining, agrees)
+
+    def is_up(self, now: float) -> bool:
+        return now - self.heard_at < SILENT_S
+
+
+class Circle:
+    """What one instance knows of the others."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.links: dict[str, Link] = {}
+        self.is_draining = False
+        self._own_place: str | None = None
+        self._listed: dict[str, float] = {}
+        """Places, and since when."""
+        self._reached: set[str] = set()
+        """Places where somebody has answered; `_known`: those that this instance has worked with."""
+        self._known: set[str] = set()
+        self._joins_until: float | None = None
+        """None before the platform has said who is there."""
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether the platform has said who is there."""
+        return self._joins_until is not None
+
+    def list_places(self, places: Iterable[str], own: str | None, now: float) -> None:
+        if self._joins_until is None:
+            self._joins_until = now + STRANGER_S
+        self._own_place = own
+        self._listed = {place: self._listed.get(place, now) for place in places}
+        self._reached &= self._listed.keys()
+        self._known &= self._listed.keys()
+
+    def met(self, name: str, place: str | None, draining: bool, now: float) -> Link:
+        link = self.links[name] = Link(place, draining, now)
+        self.found_at(name, place)
+        return link
+
+    def found_at(self, name: str, place: str | None) -> None:
+        if (link := self.links.get(name)) is not None:
+            link.place = place
+            if place is not None:
+                self._reached.add(place)
+
+    def up(self, now: float) -> tuple[str, ...]:
+        """Those that this one hears, sorted."""
+        return tuple(sorted(name for name, link in self.links.items() if link.is_up(now)))
+
+    def members(self, group: Iterable[str]) -> tuple[str, ...]:
+        """The same text for whoever sees the same."""
+        return tuple(sorted(f"{name}{_DRAINING * self._drains(name)}" for name in group))
+
+    def has_joined(self, now: float) -> bool:
+        """Whether this instance has met all that it was told of, or waited long enough."""
+        if self._joins_until is None:
+            return False
+        others = self._listed.keys() - {self._own_place}
+        return now >= self._joins_until or others <= self._reached
+
+    def end_joining(self, now: float) -> None:
+        self._joins_until = now
+
+    def work_with(self, names: Iterable[str]) -> None:
+        """These are no strangers any more."""
+        self._known |= {link.place for name in names if (link := self.links.get(name)) and link.place is not None}
+
+    def missing(self, now: float, works: Iterable[str]) -> Iterator[str]:
+        """Places; `works`: who works together with this one. None, while this instance does not know its own place:
+        rather too much than nothing."""
+        if self._own_place not in self._listed:
+            return
+        there = {link.place for name in works if (link := self.links.get(name)) is not None and link.is_up(now)}
+        for place, since in sorted(self._listed.items()):
+            is_stranger = place not in self._known and now - since < STRANGER_S
+            if place != self._own_place and place not in there and not is_stranger:
+                yield place
+
+    def _drains(self, name: str) -> bool:
+        return self.is_draining if name == self.name else self.links[name].draining
+
+    @property
+    def places(self) -> list[str]:
+        return sorted(self._listed)
+
+
+def owners_among(members: Iterable[str]) -> list[str]:
+    """Who of these may own a deployment: those that stop soon only if all do."""
+    known = list(members)
+    staying = [name for name in known if not name.endswith(_DRAINING)]
+    return staying or [name.removesuffix(_DRAINING) for name in known]

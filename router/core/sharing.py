@@ -1,0 +1,380 @@
+"""Who owns which deployment, and what does this instance say to the others?
+
+Pure. One `Sharing` for each instance. It is told what the platform lists, which others it reaches, and what they say;
+what it wants said lies in `to_owners` and `to_borrowers`, by name, until it is sent.
+
+Theory. An instance calls every other one that is listed, and is called by it. Those that it hears, and that all hear
+each other (cliques.py), and itself, are its *view*; in a view every deployment has one owner. Whoever's view changes
+says so to all others, with what it holds of theirs, and begins anew: what was asked and granted before is void. It says
+so again to whoever's view changed since. An owner lends nothing until all in its view have said, in answer to its own
+change, that theirs is the same (`is_settled`): then it knows what each holds. Who does not within SETTLE_S is passed
+over: it leaves the view, and its place counts as missing, until its own view changes or other instances are heard.
+
+The slots of a missing place (circle.py, ownership.py) are lent to nobody until the platform lists it no more: it may be
+working with them. So without a failure nothing is begun over a replica's slots; and what is begun later than LEASE_S
+after the last failure began or ended is never more than the slots. What was begun earlier ends as it may.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
+
+from msgspec.structs import replace
+
+from router.core.borrowing import Borrower, Lease
+from router.core.callers import Callers
+from router.core.circle import BEAT_S, SILENT_S, Circle, Link, Peer, owners_among
+from router.core.frames import (
+    Ask,
+    Beat,
+    Cancel,
+    Draining,
+    Echo,
+    FromOwner,
+    GiveBack,
+    Grant,
+    Hears,
+    Message,
+    Pause,
+    Recall,
+    Refuse,
+    ToOwner,
+    View,
+)
+from router.core.leases import Lender
+from router.core.model import Replica
+from router.core.outbox import Outbox
+from router.core.ownership import digest_of, owner_of
+from router.core.shared import Shared
+
+
+class Sharing:
+    """One instance's part. Times are seconds of its own clock."""
+
+    def __init__(self, name: str, posted: Callable[[], None]) -> None:
+        """`name`: no other process has it. `posted`: there is something to send."""
+        self.circle = Circle(name)
+        self.name = name
+        self.to_owners = Outbox(posted)
+        self.to_borrowers = Outbox(posted)
+        self.is_settled = False
+        """Whether this instance knows with whom it works."""
+        self.is_alone = False
+        self.missing: tuple[str, ...] = ()
+        """Places that are listed and can't be reached: their slots are left alone."""
+        self._deployments: dict[str, Shared] = {}
+        self._callers = Callers()
+        self._up: tuple[str, ...] = ()
+        self._group: Collection[str] = {name}
+        self._members: tuple[str, ...] = ()
+        self._owners: list[str] = []
+        self._lease = Lease(float("inf"))
+        """Of what this instance lends itself: while it is silent, another may own it."""
+
+    # -- deployments ---------------------------------------------------------------------------------------
+
+    def add(self, borrower: Borrower) -> None:
+        """A deployment that is served here from now on; it has no replicas yet."""
+        borrower.never_keeps = self.circle.is_draining
+        self._deployments[borrower.key] = Shared(borrower)
+
+    def remove(self, borrower: Borrower, now: float) -> None:
+        """It is served no more, unless another one has taken its place; what it kept goes back."""
+        shared = self._deployments.get(borrower.key)
+        if shared is not None and shared.borrower is borrower:
+            borrower.give_back_idle(now)
+            del self._deployments[borrower.key]
+
+    def update(
+        self, key: str, replicas: Iterable[Replica], slots_per_replica: int, max_queue_length: int, now: float
+    ) -> None:
+        """What the platform says of it, once it has said who is there."""
+        self._was_away(now)
+        shared = self._deployments[key]
+        if shared.update(replicas, slots_per_replica, max_queue_length, now):
+            self._begin_or_end(key, shared, now)
+        elif self.missing and self.is_settled:
+            shared.open(self.circle.places, self.missing, now)
+
+    # -- who is there --------------------------------------------------------------------------------------
+
+    def list_places(self, places: Iterable[str], own: str | None, now: float) -> None:
+        """What the platform says. `own`: the place of this instance, where it is known."""
+        if not self.circle.is_listed:
+            self._lease.until = now + SILENT_S
+        self.circle.list_places(places, own, now)
+        self._look(now)
+
+    def met(self, name: str, place: str | None, draining: bool, now: float) -> None:
+        """One that was called has answered. `place`: as the platform lists it, where it does."""
+        self.to_owners.open(name)
+        link = self.circle.met(name, place, draining, now)
+        self._look(now)
+        self.to_owners.post(name, Hears(self._up))
+        if self._members and not link.epoch:  # it was met before, over another wire, and the view is what it was
+            self._state(name, link, now)
+
+    def found_at(self, name: str, place: str | None, now: float) -> None:
+        """The platform lists by now who was known before, or does no more."""
+        self.circle.found_at(name, place)
+        self._look(now)
+
+    def lost(self, name: str, now: float) -> None:
+        """The connection to one that was called has ended."""
+        self.circle.links.pop(name, None)
+        self.to_owners.close(name)
+        self._look(now)
+
+    def called(self, name: str, now: float) -> None:
+        """Another one calls this instance."""
+        self._callers.called(name, now)
+        self.to_borrowers.open(name)
+
+    def hung_up(self, name: str, now: float) -> None:
+        """Its connection has ended. What it holds is its own until its lease is over."""
+        self.to_borrowers.close(name)
+        self._callers.hung_up(name, now)
+        for lender in self._lenders():
+            lender.forget_asks(name, now)
+        if not any(lender.knows(name) for lender in self._lenders()):
+            self._callers.drop(name)
+        self._look(now)
+
+    def drain(self, now: float) -> None:
+        """This instance stops soon: others shall own what it owns, and it keeps nothing."""
+        self.circle.is_draining = True
+        for shared in self._deployments.values():
+            shared.drain(now)
+        self.to_borrowers.post_all(Draining())
+        self._look(now)
+
+    def tick(self, now: float) -> None:
+        """Every BEAT_S."""
+        if not self.circle.is_listed:
+            return
+        self._was_away(now)
+        self._lease.until = now + SILENT_S
+        self.to_owners.post_all(Beat(int(now * 1000)))
+        self._let_lapse(now)
+        self._look(now)
+        for shared in self._deployments.values():
+            shared.tick(now)
+
+    # -- what others say -----------------------------------------------------------------------------------
+
+    def from_owner(self, name: str, message: Message, now: float) -> None:
+        """From one that was called."""
+        self._was_away(now)
+        link = self.circle.links.get(name)
+        if link is None:
+            return
+        link.heard_at = now
+        if isinstance(message, Echo):
+            link.echoed(message.number / 1000, now)
+        elif isinstance(message, Draining):
+            link.draining = True
+            self._look(now)
+        elif isinstance(message, Grant | Refuse | Recall) and message.epoch == link.epoch:
+            shared = self._deployments.get(message.deployment)
+            if shared is not None and shared.owner == name:
+                shared.borrower.hear(message, now)
+
+    def from_caller(self, name: str, message: Message, now: float) -> None:
+        self._was_away(now)
+        caller = self._callers.get(name)
+        if caller is None:
+            return
+        if self._callers.heard(name, now):
+            self._begin_anew(now)
+        if isinstance(message, Beat):
+            self.to_borrowers.post(name, Echo(message.number))
+        elif isinstance(message, View):
+            self._follow(name, message, now)
+        elif isinstance(message, Hears):
+            caller.hears = frozenset(message.names)
+            self._look(now)
+        elif isinstance(message, Ask | Cancel | GiveBack | Pause) and self._callers.agrees(name):
+            shared = self._deployments.get(message.deployment)
+            if shared is not None and shared.lender is not None:
+                shared.lender.hear(name, message, now)
+            elif shared is None or not shared.slots:
+                caller.note_early(message)
+
+    # -- figures -------------------------------------------------------------------------------------------
+
+    def owned_by(self) -> Counter[str]:
+        """How many deployments each instance owns in this one's view, by name."""
+        return Counter(shared.owner for shared in self._deployments.values())
+
+    def peers(self, now: float) -> list[Peer]:
+        return [link.seen(name, self._callers.agrees(name), now) for name, link in self.circle.links.items()]
+
+    # -- views ---------------------------------------------------------------------------------------------
+
+    def _look(self, now: float) -> None:
+        """Is the view still what it was, is it settled, and who is missing?"""
+        if not self.circle.is_listed:
+            return
+        self._was_away(now)
+        if (up := self.circle.up(now)) != self._up:
+            self._up = up
+            self._callers.pass_over_nobody()
+            self.to_owners.post_all(Hears(up))
+        self._group = self._callers.group(self.name, up, self._group)
+        members = self.circle.members(self._group)
+        is_alone = not up and not self._callers and self.circle.has_joined(now) and not self._find_missing(now)
+        if (members, is_alone) != (self._members, self.is_alone):
+            self._members, self.is_alone = members, is_alone
+            self._owners = owners_among(members)
+            self.circle.work_with(self._group)
+            self._begin_anew(now)
+        self._settle(now)
+        missing = self._find_missing(now)
+        if missing != self.missing:
+            self.missing = missing
+            if self.is_settled:
+                self._open_all(now)
+
+    def _begin_anew(self, now: float) -> None:
+        """The view has changed, or this instance was away."""
+        self._callers.change(digest_of(self._members), now)
+        self.is_settled = False
+        for key, shared in self._deployments.items():
+            self._find_owner(key, shared)
+            if shared.owner == self.name:
+                self._place_here(shared, shared.borrower.report(now) if self._is_shared(shared) else {}, now)
+        for name, link in self.circle.links.items():
+            self._state(name, link, now)
+
+    def _was_away(self, now: float) -> bool:
+        """Whether it was stopped, or starved: then others may have gone on without it, and are heard again first."""
+        if now < self._lease.until:
+            return False
+        self._lease.until = now + SILENT_S
+        for link in self.circle.links.values():
+            link.heard_at = max(link.heard_at, now - SILENT_S + 2 * BEAT_S)
+        self._begin_anew(now)
+        return True
+
+    def _state(self, name: str, link: Link, now: float) -> None:
+        """Say to another one what the view is and what is held of its deployments; then ask it anew for the rest."""
+        link.told_change = self._callers.change_of(name)
+        link.epoch += 1
+        lent = [shared for shared in self._deployments.values() if shared.owner == name and self._is_shared(shared)]
+        held = {shared.borrower.key: mine for shared in lent if (mine := shared.borrower.report(now))}
+        self.to_owners.post(
+            name, View(link.epoch, self._callers.own_change, link.told_change, self._callers.digest, held)
+        )
+        for shared in lent:
+            shared.borrower.borrow_from(partial(self._to_owner_at, name), link.lease, now)
+
+    def _follow(self, name: str, view: View, now: float) -> None:
+        """A caller says so of its view."""
+        agrees = self._callers.follow(name, view, {key for key, each in self._deployments.items() if each.slots}, now)
+        for lender in self._lenders():
+            if agrees and (lender.key in view.held or lender.knows(name)):
+                lender.reconcile(name, view.held.get(lender.key, {}), now)
+            elif not agrees:
+                lender.forget_asks(name, now)
+        link = self.circle.links.get(name)
+        if link is not None and link.told_change != view.change:
+            self._state(name, link, now)
+        self._look(now)
+
+    def _settle(self, now: float) -> None:
+        """Once all in the view agree, or there was time enough to; a new instance first waits for those listed."""
+        if self.is_settled or not self.circle.has_joined(now):
+            return
+        if self._callers.is_settled(self.name, self._group, self._up, now):
+            if self._callers.pass_over(self.name, self._group):
+                self._look(now)
+                return
+            self.is_settled = True
+            self.circle.end_joining(now)
+            self.missing = self._find_missing(now)
+            self._open_all(now)
+
+    def _find_missing(self, now: float) -> tuple[str, ...]:
+        return tuple(self.circle.missing(now, [name for name in self._group if self._callers.counts(now, name)]))
+
+    # -- what this instance owns ------------------------------------------------------------------------------
+
+    def _is_shared(self, shared: Shared) -> bool:
+        return shared.slots > 0 and not self.is_alone
+
+    def _find_owner(self, key: str, shared: Shared) -> None:
+        shared.owner = owner_of(key, self._owners) if self._is_shared(shared) else self.name
+        if shared.owner != self.name or not self._is_shared(shared):
+            shared.lender = None
+
+    def _begin_or_end(self, key: str, shared: Shared, now: float) -> None:
+        """It is shared from now on, or no more."""
+        if not self._members:
+            return
+        self._find_owner(key, shared)
+        if shared.owner == self.name:
+            self._place_here(shared, shared.borrower.report(now) if self._is_shared(shared) else {}, now)
+        else:
+            # also if nothing is held: the owner may not have seen that it was not shared for a while
+            self._state(shared.owner, self.circle.links[shared.owner], now)
+
+    def _place_here(self, shared: Shared, held: dict[str, int], now: float) -> None:
+        """This instance owns it. `held`: by itself."""
+        borrower = shared.borrower
+        if not self._is_shared(shared):
+            borrower.stand_alone(now)
+            return
+        lender = shared.lender
+        if lender is None:
+            lender = shared.lend(self._from_lender, now)
+            for name in self._callers:
+                self._take_early(name, lender, now)
+        if not self.is_settled:
+            lender.close(now)
+            for name in self._callers:
+                if not self._callers.agrees(name):
+                    lender.forget_asks(name, now)
+        lender.reconcile(self.name, held, now)
+        borrower.borrow_from(partial(self._to_self, lender), self._lease, now)
+        if self.is_settled:
+            shared.open(self.circle.places, self.missing, now)
+
+    def _take_early(self, name: str, lender: Lender, now: float) -> None:
+        """What a caller said of a deployment that was not known here."""
+        if self._callers.agrees(name):
+            held, said = self._callers.take_early(name, lender.key)
+            lender.reconcile(name, held, now)
+            for message in said:
+                lender.hear(name, message, now)
+
+    def _open_all(self, now: float) -> None:
+        places = self.circle.places
+        for shared in self._deployments.values():
+            shared.open(places, self.missing, now)
+
+    def _let_lapse(self, now: float) -> None:
+        """Who is silent, or goes other ways for long."""
+        for name in self._callers.lapsed(now):
+            for lender in self._lenders():
+                lender.lapse(name, now)
+
+    def _lenders(self) -> Iterator[Lender]:
+        return (shared.lender for shared in self._deployments.values() if shared.lender is not None)
+
+    # -- who hears what ------------------------------------------------------------------------------------
+
+    def _from_lender(self, name: str, message: FromOwner, now: float) -> None:
+        if name == self.name:
+            if (shared := self._deployments.get(message.deployment)) is not None:
+                shared.borrower.hear(message, now)
+        elif (caller := self._callers.get(name)) is not None:
+            self.to_borrowers.post(name, replace(message, epoch=caller.epoch))
+
+    def _to_self(self, lender: Lender, message: ToOwner, now: float) -> None:
+        if not self._was_away(now):  # else all that is held and wanted was said anew
+            lender.hear(self.name, message, now)
+
+    def _to_owner_at(self, name: str, message: ToOwner, _: float) -> None:
+        self.to_owners.post(name, message)

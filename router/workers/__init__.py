@@ -1,0 +1,1 @@
+"""How do several processes serve the ports of one router?"""
