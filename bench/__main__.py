@@ -16,6 +16,7 @@ from rich.console import Console
 
 from bench import report, wrk
 from bench.compare import Outcome, compare
+from bench.dispatch.command import dispatch
 from bench.measure import Plan
 from bench.peers import all_peers
 from bench.proxies import PeerError
@@ -44,14 +45,16 @@ def _counts(_context: click.Context, _option: click.Parameter, text: str) -> tup
     return counts
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--peers", callback=_names, default=",".join(NAMES), show_default=True, help="Proxies to compare.")
 @click.option("--connections", callback=_counts, default="1,64", show_default=True, help="Kept-alive connections.")
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="The median counts.")
 @click.option("--seconds", type=click.IntRange(1), default=5, show_default=True, help="Of each measurement.")
 @click.option("--quick", is_flag=True, help="One round of 2 seconds: a look, not a result.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write all figures here.")
-def main(
+@click.pass_context
+def main(  # house: one parameter for each option
+    context: click.Context,
     peers: list[str],
     connections: tuple[int, ...],
     rounds: int,
@@ -66,6 +69,8 @@ def main(
 
     Exit code: 0 it ran, 1 a proxy failed requests or broke down, 2 it could not run.
     """
+    if context.invoked_subcommand is not None:
+        return
     if not wrk.installed():
         _give_up("The load is made by wrk, which is not installed: apt-get install wrk")
     chosen = [peer for peer in all_peers() if peer.name in peers]
@@ -111,6 +116,8 @@ def _show(outcome: Outcome) -> None:
         console.print(f"BROKEN: {name}: {seen}", markup=False)
     console.print("Versions: " + "; ".join(outcome.versions.values()), markup=False)
 
+
+main.add_command(dispatch)
 
 if __name__ == "__main__":
     main()

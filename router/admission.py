@@ -60,9 +60,9 @@ class Admission:
             self._max_wait_s = self._settings.max_queue_wait_ms / 1000
         try:
             return self._slots.acquire(now, now + self._max_wait_s, avoid)
-        except NoRoom:
+        except NoRoom as refused:
             self._pressure.rise()
-            raise self._refusal() from None
+            raise self._refusal(wait_s=refused.wait_s) from None
 
     async def wait(self, ticket: Ticket) -> Permit:
         """To be called in the tick that gave the ticket. Raises Unavailable when `maxQueueWaitMs` (of a held request:
@@ -70,7 +70,7 @@ class Admission:
         if self._trouble is not None:
             self._slots.expire(ticket, self._loop.time())
             raise self._refusal()
-        if self.dispatcher.queued == 1:
+        if self.dispatcher.queued == (1 if self._slots.is_alone else 2):  # one alone may only wait for a grant's way
             self._pressure.rise()
         future: asyncio.Future[Permit] = self._loop.create_future()
         self._waiting[ticket] = future
@@ -196,14 +196,18 @@ class Admission:
     def _warm_up(self, uid: str, step: int) -> None:
         handicap, for_s = SLOW_START[step]
         self._end_warm_up(uid)
-        self.dispatcher.handicap(uid, handicap)
+        self._handicap(uid, handicap)
         if for_s is not None:
             self._warming[uid] = self._loop.call_later(for_s, self._warm_up, uid, step + 1)
 
     def _end_warm_up(self, uid: str) -> None:
         if (timer := self._warming.pop(uid, None)) is not None:
             timer.cancel()
-            self.dispatcher.handicap(uid, 1)
+            self._handicap(uid, 1)
+
+    def _handicap(self, uid: str, factor: int) -> None:
+        self.dispatcher.handicap(uid, factor)
+        self._sharing.handicap(self._slots.key, uid, factor)
 
     def _readmit(self, uid: str) -> None:
         self._left_out.pop(uid).cancel()
@@ -221,11 +225,12 @@ class Admission:
         future = self._waiting.pop(ticket, None)
         if future is not None and not future.done():
             self._pressure.rise()
-            future.set_exception(Overloaded(self._endpoint, wait_s))
+            future.set_exception(self._refusal(wait_s=wait_s))
 
-    def _refusal(self, waited_s: float = 0.0) -> Unavailable:
+    def _refusal(self, waited_s: float = 0.0, wait_s: float | None = None) -> Unavailable:
+        """`wait_s`: how long it would have been by the owner's word, where it was asked."""
         if self.dispatcher.has_ready:
-            return Overloaded(self._endpoint, self.dispatcher.estimated_wait_s())
+            return Overloaded(self._endpoint, wait_s or self.dispatcher.estimated_wait_s())
         reason = self._trouble or ""
         if self._is_holding and waited_s:
             reason = f"waited {waited_s:g} s for the first replica to start"

@@ -60,7 +60,7 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class RouterConfig:
-    """One router process."""
+    """One router, of one process or several."""
 
     platform: str
     state_dir: Path

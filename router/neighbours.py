@@ -26,8 +26,8 @@ from router.platforms.handshake import Trace, closing_handshakes
 PATIENCE_S = 0.5
 MAX_REPLY_BYTES = 8 * 2**20
 _OWN = {"scope": "instance"}
-_SELF = Peer("", None, is_up=True, silent_s=0.0, is_draining=False, agrees=True)
-_UNSEEN = Peer("-", None, is_up=False, silent_s=0.0, is_draining=False, agrees=False)
+_SELF = Peer("", None, is_up=True, silent_s=0.0, may_own=True, agrees=True)
+_UNSEEN = Peer("-", None, is_up=False, silent_s=0.0, may_own=True, agrees=False)
 
 _log = logging.getLogger("scoregate.router")
 

@@ -110,7 +110,7 @@ async def test_the_queue_has_one_length_and_who_is_refused_hears_when_to_come_ag
         assert int(value) >= 14  # two wait, and one takes seven seconds
         with pytest.raises(Overloaded) as refused:
             await owner.slot()
-        assert refused.value.headers[0][0] == b"retry-after"
+        assert refused.value.headers[0] == (name, value)  # one queue, one word
         assert owner.admission.dispatcher.refused_total == 1
         assert other.admission.dispatcher.refused_total == 1
         owner.admission.release(first)
@@ -226,6 +226,19 @@ async def test_who_shall_not_get_one_replica_again_gets_another_from_the_owner()
             shop.other.admission.release(permit)
         with pytest.raises(Unavailable):
             await shop.other.slot("r", "s")
+        await shop.until_idle()
+
+
+@on_virtual_time
+async def test_a_replica_that_is_new_starts_slowly_over_all_instances() -> None:
+    async with shop_of("r", concurrency=8) as shop:
+        await asyncio.sleep(15.0)
+        shop.show(a_deployment(concurrency=8), "rs")
+        got = [(desk, await desk.slot()) for _ in range(4) for desk in shop.desks]
+        uids = [permit.replica.uid for _, permit in got]
+        assert uids.count("s") == 1
+        for desk, permit in got:
+            desk.admission.release(permit)
         await shop.until_idle()
 
 

@@ -35,7 +35,7 @@ class Asking:
         return [load(1, 0)]
 
     def seen(self) -> list[Peer]:
-        return [Peer("name of a", "a", is_up=True, silent_s=0.25, is_draining=False, agrees=False)]
+        return [Peer("name of a", "a", is_up=True, silent_s=0.25, may_own=True, agrees=False)]
 
     def owned_by(self) -> Counter[str]:
         return Counter({"": 2, "name of a": 3})

@@ -1,23 +1,21 @@
 """Which runs are there, and what came of each?
 
-I/O: processes of its own, one for each job; the recorded trace. A run is named by values alone, so that any process
-can play it.
+I/O: processes of its own, one for each job; the recorded trace.
 """
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import cache
 from itertools import product
-from multiprocessing import get_context, resource_tracker
-from multiprocessing.pool import Pool
 from typing import NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from autoscaler.laws import LAWS
+from bench.pool import played
 from bench.sim.scenarios import SCENARIOS, SEED, Scenario
 from bench.sim.world import Outcome, World
 from router.core.model import ScaleSettings
@@ -111,17 +109,8 @@ def play_all(runs: Sequence[Run], jobs: int, done: Callable[[], None]) -> list[R
     """In the order of the runs, of which there is at least one. `done` is called after each. Ends its processes
     however it ends itself."""
     results = {}
-    with _pool(min(jobs, len(runs))) as pool:  # leaving it terminates them
-        for result in pool.imap_unordered(play, runs, chunksize=2):
-            results[result.run] = result
+    with closing(played(play, runs, jobs, chunk=2)) as numbered:
+        for number, result in numbered:
+            results[number] = result
             done()
-    return [results[run] for run in runs]
-
-
-def _pool(jobs: int) -> Pool:
-    resource_tracker.ensure_running()  # else the first start of a process does it, and unblocks the signal
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # theirs from birth on: Ctrl-C is for this one
-    try:
-        return get_context("spawn").Pool(jobs)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return [results[number] for number in range(len(runs))]

@@ -115,7 +115,9 @@ def _set_by_hand(state_dir: Path, now_s: float) -> Iterator[str]:
 
 def _status_table(loads: list[Load]) -> Table:
     table = Table(
-        box=None, header_style="bold", caption="Busy: replicas with a request. Refused: for lack of room, ever."
+        box=None,
+        header_style="bold",
+        caption="Busy: replicas with a request. Refused: for lack of room, by processes that live.",
     )
     for column in ("Endpoint", "Deployment", "Ready"):
         table.add_column(column, no_wrap=True)

@@ -52,8 +52,10 @@ class Borrower:
         "_peak_before",
         "_post",
         "_refuse",
+        "_refused_wait_s",
         "_trimmed_at",
         "_unasked",
+        "_unkept",
         "_wake",
         "dispatcher",
         "held",
@@ -75,6 +77,8 @@ class Borrower:
         self.dispatcher = dispatcher
         self._wake = wake
         self._refuse = refuse
+        self._refused_wait_s: float | None = None
+        """What the owner said last."""
         self._post: Post | None = None
         """To the owner; None where this instance is alone."""
         self._lease = Lease(float("inf"))
@@ -87,7 +91,9 @@ class Borrower:
         self._asks: dict[int, Ticket] = {}
         self._numbers: dict[Ticket, int] = {}
         self._unasked: dict[Ticket, None] = {}
-        """Who waits without an ask, until the next tick."""
+        """Who waits without an ask, until the next tick or news of replicas."""
+        self._unkept: set[str] = set()
+        """Replicas that the owner wants back from all, as far as they are used here."""
         self._paused: dict[str, float] = {}
         self._peak = self._peak_before = 0
         self._trimmed_at = 0.0
@@ -113,7 +119,7 @@ class Borrower:
             self._ask(got, now)
             if got.permit is None:
                 if not self.dispatcher.has_ticket(got):  # refused at once
-                    raise NoRoom
+                    raise NoRoom(self._refused_wait_s)
                 return got
             got = got.permit
         if self.dispatcher.in_flight > self._peak:
@@ -125,7 +131,8 @@ class Borrower:
         post, uid = self._post, permit.replica.uid
         if post is None:
             return self.dispatcher.release(permit, now)
-        if self.keeps and now < self._lease.until and self.dispatcher.takes_requests(uid):
+        may_stay = self.keeps and uid not in self._unkept
+        if may_stay and now < self._lease.until and self.dispatcher.takes_requests(uid):
             ticket = self.dispatcher.release(permit, now)
             if ticket is not None:
                 self._unask(ticket, now)
@@ -154,7 +161,9 @@ class Borrower:
     def update(self, replicas: Iterable[Replica], now: float) -> list[Ticket]:
         """As the dispatcher's."""
         self._mind_lease(now)
-        return self._served(self.dispatcher.update(replicas, now), now)
+        served = self._served(self.dispatcher.update(replicas, now), now)
+        self._ask_again(now)
+        return served
 
     def configure(self, slots_per_replica: int, max_queue_length: int, now: float) -> list[Ticket]:
         """As the dispatcher's."""
@@ -217,10 +226,13 @@ class Borrower:
         ticket = self._asks.pop(refusal.number, None)
         if ticket is not None:
             del self._numbers[ticket]
+            self._refused_wait_s = refusal.wait_s
             self.dispatcher.expire(ticket)
             self._refuse(ticket, refusal.wait_s)
 
     def recalled(self, recall: Recall, now: float) -> None:
+        if recall.uid in self.held:
+            self._unkept.add(recall.uid)
         if recall.uid:
             self._give_back(recall.uid, now)
             return
@@ -234,19 +246,26 @@ class Borrower:
         self._post = None
         self._forget_asks()
         self.held = {}
+        self.dispatcher.expects_slots = False
         for ticket in self.dispatcher.allot_all(None, now):
             self._wake(ticket)
 
     def report(self, now: float) -> dict[str, int]:
         """What it holds, for whoever owns the deployment now: what is used. What was only kept was another lease's."""
-        self.held = {uid: busy for uid, busy in self.dispatcher.in_flight_by_replica().items() if busy}
-        self.dispatcher.allot_all(self.held, now)
+        if self._post is None:
+            self.held = {uid: busy for uid, busy in self.dispatcher.in_flight_by_replica().items() if busy}
+            self.dispatcher.allot_all(self.held, now)
+        for uid, held in list(self.held.items()):  # of most replicas nothing is held
+            if held > (busy := self.dispatcher.in_flight_at(uid)):
+                self._hold(uid, busy, now)
         return dict(self.held)
 
     def borrow_from(self, post: Post, lease: Lease, now: float) -> None:
         """There is an owner, that one, which was told what `report` said: it is asked for all who wait."""
         self._post, self._lease = post, lease
         self.keeps = False
+        self._unkept.clear()
+        self.dispatcher.expects_slots = True
         self._forget_asks()
         for uid, until in self._paused.items():
             if until > now:
@@ -257,11 +276,9 @@ class Borrower:
     def tick(self, now: float) -> None:
         if self._post is None:
             return
-        unasked, self._unasked = self._unasked, {}
-        for ticket in unasked:
-            if self._is_waiting(ticket):
-                self._ask(ticket, now)
-        self._paused = {uid: until for uid, until in self._paused.items() if until > now}
+        self._ask_again(now)
+        if self._paused:
+            self._paused = {uid: until for uid, until in self._paused.items() if until > now}
         if now - self._trimmed_at >= TRIM_S:
             self._trim(now)
 
@@ -276,6 +293,13 @@ class Borrower:
         number = self._last_number = self._last_number + 1
         self._asks[number], self._numbers[ticket] = ticket, number
         self._post(Ask(self.key, number, now - ticket.came_at, tuple(ticket.avoid)), now)
+
+    def _ask_again(self, now: float) -> None:
+        """For those who got what was of no use here, as of a replica that the owner knew first."""
+        unasked, self._unasked = self._unasked, {}
+        for ticket in unasked:
+            if self._is_waiting(ticket):
+                self._ask(ticket, now)
 
     def _unask(self, ticket: Ticket, now: float) -> None:
         """It waits no more."""
@@ -308,6 +332,7 @@ class Borrower:
         self.held[uid] = permits
         if permits <= 0:
             del self.held[uid]
+            self._unkept.discard(uid)
         return self.dispatcher.allot(uid, max(0, permits), now)
 
     def _give_back(self, uid: str, now: float) -> None:

@@ -72,6 +72,8 @@ class Callers:
         self._passed_over: dict[str, int] = {}
         """Who had time to agree and didn't, with the change of its view that it told last."""
         self._callers: dict[str, Caller] = {}
+        self._grouped: tuple[Collection[str], Collection[str], set[str]] | None = None
+        """What `group` was asked last, and answered; None as soon as that may be otherwise."""
 
     def __iter__(self) -> Iterator[str]:
         return iter(list(self._callers))
@@ -92,6 +94,12 @@ class Callers:
         caller = self._callers.setdefault(name, Caller(now))
         caller.is_connected, caller.is_given_up, caller.heard_at, caller.hears = True, False, now, None
         caller.forget(now)
+        self._grouped = None
+
+    def hears(self, name: str, names: Iterable[str]) -> None:
+        """A caller says whom it hears."""
+        self._callers[name].hears = frozenset(names)
+        self._grouped = None
 
     def heard(self, name: str, now: float) -> bool:
         """Whether it had been given up: then all must be said anew."""
@@ -103,16 +111,25 @@ class Callers:
         if (caller := self._callers.get(name)) is not None:
             caller.is_connected, caller.hears = False, None
             caller.forget(now)
+            self._grouped = None
 
     def drop(self, name: str) -> None:
         self._callers.pop(name, None)
+        self._grouped = None
+
+    def keep(self, name: str, key: str, held: dict[str, int]) -> None:
+        """What it has of a deployment that is lent here no more, and may be again before it says so anew."""
+        self._callers[name].held[key] = held
 
     def follow(self, name: str, view: View, known: Collection[str], now: float) -> bool:
-        """A caller says so of its view; whether it agrees now. `known`: keys of deployments that have a limit here."""
+        """A caller says so of its view; whether it agrees now. `known`: keys of deployments that have a limit here,
+        among those that it holds something of."""
         caller = self._callers[name]
         if self.agrees(name):
             caller.parted_at = now
         caller.epoch, caller.change, caller.answers, caller.digest = view.epoch, view.change, view.answers, view.digest
+        if name in self._passed_over:
+            self._grouped = None
         caller.early.clear()
         caller.held = {key: held for key, held in view.held.items() if key not in known}
         return self.agrees(name)
@@ -128,12 +145,17 @@ class Callers:
         return not self._is_passed_over(name) and (self.agrees(name) or now - since < SETTLE_S)
 
     def group(self, own: str, up: Collection[str], before: Collection[str]) -> set[str]:
-        """Who works together with this instance, itself included. `up`: those that it hears; `before`: who did so."""
+        """Who works together with this instance, itself included. `up`: those that it hears; `before`: who did so.
+        Asked at every word, and nearly always the same as before."""
+        if self._grouped is not None and self._grouped[:2] == (up, before):
+            return self._grouped[2]
         hears: dict[str, Collection[str]] = {own: up}
         for name in up:
             if (caller := self._callers.get(name)) and caller.hears is not None and not self._is_passed_over(name):
                 hears[name] = caller.hears
-        return group_of(own, hears, before)
+        group = group_of(own, hears, before)
+        self._grouped = up, before, group
+        return group
 
     def is_settled(self, own: str, group: Collection[str], up: Collection[str], now: float) -> bool:
         """Whether all of the group agree, and those who are up beside them are known to hear not all of them; or
@@ -141,19 +163,22 @@ class Callers:
         if now - self._changed_at >= SETTLE_S:
             return True
         others = set(up) - set(group)
-        return all(self.agrees(name) for name in group if name != own) and all(map(partial(self._left, own), others))
+        return all(self.agrees(name) for name in group if name != own) and all(map(partial(self.left, own), others))
 
     def pass_over(self, own: str, group: Iterable[str]) -> bool:
         """Those of the group who had time to agree and don't; whether there are any."""
         late = [name for name in group if name != own and not self.agrees(name)]
         self._passed_over |= {name: self.change_of(name) for name in late}
+        self._grouped = None
         return bool(late)
 
-    def pass_over_nobody(self) -> None:
-        """It may be otherwise by now."""
+    def pass_over_nobody(self, now: float) -> None:
+        """Others are heard than before: it may be otherwise by now, and whoever came has time to agree, too."""
+        self._changed_at = now
         self._passed_over.clear()
+        self._grouped = None
 
-    def _left(self, own: str, name: str) -> bool:
+    def left(self, own: str, name: str) -> bool:
         """Whether this one does not belong to the group although it and this instance hear each other."""
         caller = self._callers.get(name)
         is_heard = caller is not None and caller.hears is not None and own in caller.hears
@@ -182,5 +207,5 @@ class Callers:
                     caller.forget(now)
                     caller.is_given_up = True
                 if not caller.is_connected:
-                    del self._callers[name]
+                    self.drop(name)
                 yield name

@@ -19,8 +19,8 @@ LEASE_S = 2.0
 """So long after its last sign of life an instance's permits are its own; it begins nothing with them any more before
 that is over, as it counts from when it gave the sign."""
 STRANGER_S = 5.0
-_DRAINING = "~"
-"""Behind the name of a member that stops soon, and should own nothing."""
+_OWNS_NOTHING = "~"
+"""Behind the name of a member that should own nothing: it has not met the others yet, or stops soon."""
 
 
 class Peer(NamedTuple):
@@ -31,7 +31,7 @@ class Peer(NamedTuple):
     """As the platform lists it; None where it does not, or not yet."""
     is_up: bool
     silent_s: float
-    is_draining: bool
+    may_own: bool
     agrees: bool
     """Whether it has said that it works with the same instances as this one."""
 
@@ -39,11 +39,11 @@ class Peer(NamedTuple):
 class Link:
     """One that this instance calls: an owner, maybe."""
 
-    __slots__ = ("draining", "epoch", "heard_at", "lease", "place", "told_change")
+    __slots__ = ("epoch", "heard_at", "lease", "may_own", "place", "told_change")
 
-    def __init__(self, place: str | None, draining: bool, now: float) -> None:
+    def __init__(self, place: str | None, may_own: bool, now: float) -> None:
         self.place = place
-        self.draining = draining
+        self.may_own = may_own
         self.heard_at = now
         self.lease = Lease(now + LEASE_S)
         """Of what it lends."""
@@ -57,7 +57,7 @@ class Link:
         self.lease.until = max(self.lease.until, min(now, sent_at) + LEASE_S)
 
     def seen(self, name: str, agrees: bool, now: float) -> Peer:
-        return Peer(name, self.place, self.is_up(now), now - self.heard_at, self.draining, agrees)
+        return Peer(name, self.place, self.is_up(now), now - self.heard_at, self.may_own, agrees)
 
     def is_up(self, now: float) -> bool:
         return now - self.heard_at < SILENT_S
@@ -70,6 +70,7 @@ class Circle:
         self.name = name
         self.links: dict[str, Link] = {}
         self.is_draining = False
+        self._has_met_all = False
         self._own_place: str | None = None
         self._listed: dict[str, float] = {}
         """Places, and since when."""
@@ -92,8 +93,13 @@ class Circle:
         self._reached &= self._listed.keys()
         self._known &= self._listed.keys()
 
-    def met(self, name: str, place: str | None, draining: bool, now: float) -> Link:
-        link = self.links[name] = Link(place, draining, now)
+    @property
+    def may_own(self) -> bool:
+        """Whether this instance may own deployments: it knows the others, and goes on."""
+        return self._has_met_all and not self.is_draining
+
+    def met(self, name: str, place: str | None, may_own: bool, now: float) -> Link:
+        link = self.links[name] = Link(place, may_own, now)
         self.found_at(name, place)
         return link
 
@@ -109,7 +115,7 @@ class Circle:
 
     def members(self, group: Iterable[str]) -> tuple[str, ...]:
         """The same text for whoever sees the same."""
-        return tuple(sorted(f"{name}{_DRAINING * self._drains(name)}" for name in group))
+        return tuple(sorted(f"{name}{_OWNS_NOTHING * (not self._may_own(name))}" for name in group))
 
     def has_joined(self, now: float) -> bool:
         """Whether this instance has met all that it was told of, or waited long enough."""
@@ -120,6 +126,7 @@ class Circle:
 
     def end_joining(self, now: float) -> None:
         self._joins_until = now
+        self._has_met_all = True
 
     def work_with(self, names: Iterable[str]) -> None:
         """These are no strangers any more."""
@@ -136,8 +143,8 @@ class Circle:
             if place != self._own_place and place not in there and not is_stranger:
                 yield place
 
-    def _drains(self, name: str) -> bool:
-        return self.is_draining if name == self.name else self.links[name].draining
+    def _may_own(self, name: str) -> bool:
+        return self.may_own if name == self.name else self.links[name].may_own
 
     @property
     def places(self) -> list[str]:
@@ -145,7 +152,7 @@ class Circle:
 
 
 def owners_among(members: Iterable[str]) -> list[str]:
-    """Who of these may own a deployment: those that stop soon only if all do."""
+    """Who of these owns deployments: those that should not only if nobody should."""
     known = list(members)
-    staying = [name for name in known if not name.endswith(_DRAINING)]
-    return staying or [name.removesuffix(_DRAINING) for name in known]
+    fit = [name for name in known if not name.endswith(_OWNS_NOTHING)]
+    return fit or [name.removesuffix(_OWNS_NOTHING) for name in known]

@@ -12,9 +12,9 @@ from collections.abc import Collection, Iterable, Mapping
 def group_of(own: str, hears: Mapping[str, Collection[str]], first: Iterable[str]) -> set[str]:
     """The group of `own`. `hears`: whom each hears, itself left out, `own` among them. `first`: those who have a place
     before others, as long as they hear each other: who worked together goes on so when somebody comes."""
-    names = hears.keys()
-    if all(len(names & set(heard)) >= len(names) - 1 for heard in hears.values()):
-        return set(names)
+    names = set(hears)
+    if all(len(names.intersection(heard)) >= len(names) - 1 for heard in hears.values()):
+        return names
     groups: list[set[str]] = []
     known = [name for name in sorted(first) if name in names]
     for name in [*known, *sorted(names - set(known))]:

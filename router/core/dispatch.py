@@ -23,6 +23,7 @@ from __future__ import annotations
 import sys
 from collections import OrderedDict
 from collections.abc import Iterable
+from itertools import takewhile
 
 from router.core.model import Replica
 
@@ -37,6 +38,10 @@ _NONE: frozenset[str] = frozenset()
 class NoRoom(Exception):
     """The queue is full; or, with `avoid`, no other replica could ever take the request."""
 
+    def __init__(self, wait_s: float | None = None) -> None:
+        """`wait_s`: how long it would have been, where another one has the queue and says so."""
+        self.wait_s = wait_s
+
 
 class _Seat:
     __slots__ = ("handicap", "in_flight", "leaving", "level", "paused", "replica", "slots", "takes_requests")
@@ -48,7 +53,7 @@ class _Seat:
         self.level = 0
         self.handicap = 1
         self.paused = False
-        self.leaving = False
+        self.leaving = replica.leaving
         self.look()
 
     def look(self) -> None:
@@ -59,13 +64,15 @@ class _Seat:
 class Permit:
     """One slot of one replica; given back once, with `Dispatcher.release`."""
 
-    __slots__ = ("granted_at", "replica", "seat", "waited_s")
+    __slots__ = ("granted_at", "is_timed", "replica", "seat", "waited_s")
 
     def __init__(self, seat: _Seat, granted_at: float, waited_s: float) -> None:
         self.seat: _Seat | None = seat
         """For the dispatcher; None once it has been given back."""
         self.replica = seat.replica
         self.granted_at = granted_at
+        self.is_timed = True
+        """Whether it tells how long a request takes: not one that is kept for many."""
         self.waited_s = waited_s
 
 
@@ -90,6 +97,8 @@ class Dispatcher:
         self._allotted: dict[str, int] | None = None
         """Slots by uid, none where it says none; None: all slots of every replica."""
         self._max_queue_length = max_queue_length
+        self.expects_slots = False
+        """Whether others may give it any slot, soon: as many as there are may wait for that, beside the queue."""
         self._seats: dict[str, _Seat] = {}
         self._open: list[OrderedDict[str, _Seat]] = [OrderedDict()]
         self._lowest = 0
@@ -118,7 +127,7 @@ class Dispatcher:
                 return self._grant(seat, now, 0.0)
         if avoid and not any(seat.takes_requests for uid, seat in self._seats.items() if uid not in avoid):
             raise NoRoom
-        if len(self._queue) >= self._max_queue_length:
+        if len(self._queue) >= self._max_queue_length + self.expects_slots * self._slots * len(self._seats):
             self.refused_total += 1
             raise NoRoom
         ticket = Ticket(now if came_at is None else came_at, deadline, avoid)
@@ -136,8 +145,9 @@ class Dispatcher:
         held_s = now - permit.granted_at
         self.finished_total += 1
         self.held_s_total += held_s
-        mean = self._mean_hold_s
-        self._mean_hold_s = held_s if mean is None else mean + _HOLD_WEIGHT * (held_s - mean)
+        if permit.is_timed:
+            mean = self._mean_hold_s
+            self._mean_hold_s = held_s if mean is None else mean + _HOLD_WEIGHT * (held_s - mean)
         self._close(seat)
         seat.in_flight -= 1
         self.in_flight -= 1
@@ -186,8 +196,6 @@ class Dispatcher:
                 self._reopen(seat)
         for uid, replica in present.items():
             seat = self._seats[uid] = _Seat(replica, self._slots_of(uid))
-            seat.leaving = replica.leaving
-            seat.look()
             self._reopen(seat)
         return self._serve_queue(now)
 
@@ -241,7 +249,7 @@ class Dispatcher:
         self._close(seat)
         seat.slots = slots
         self._reopen(seat)
-        return self._serve_queue(now) if self._queue else []
+        return list(iter(lambda: self._hand_over(seat, now), None))
 
     def adopt(self, uid: str, now: float) -> Permit:
         """A slot that somebody has already, wherever it came from: room or not, known replica or not."""
@@ -249,8 +257,6 @@ class Dispatcher:
         if seat is None:
             gone = Replica(uid=uid, deployment="", host="", port=0, ready=False, leaving=True)
             seat = self._seats[uid] = _Seat(gone, self._slots_of(uid))
-            seat.leaving = True
-            seat.look()
         return self._grant(seat, now, 0.0)
 
     def waiting(self) -> list[Ticket]:
@@ -300,11 +306,8 @@ class Dispatcher:
         return {uid: seat.in_flight for uid, seat in self._seats.items()}
 
     def estimated_wait_s(self) -> float | None:
-        """How long one who came now would wait: the queue and itself, over the rate at which slots come back
-        (Little's law).
-
-        None when no request has finished yet, or none is being served.
-        """
+        """How long one who came now would wait: the queue and itself, over the rate at which slots come back (Little's
+        law). None when no request has finished yet, or none is being served."""
         if self._mean_hold_s is None or not self.in_flight:
             return None
         return (len(self._queue) + 1) * self._mean_hold_s / self.in_flight
@@ -371,8 +374,9 @@ class Dispatcher:
         return self._serve_queue(now)
 
     def _move_ahead(self, ticket: Ticket) -> None:
-        """Of those who came after it."""
-        for other in [other for other in self._queue if other.came_at > ticket.came_at]:
+        """Of those who came after it: the queue is in the order in which they came."""
+        later = list(takewhile(lambda each: each is ticket or each.came_at > ticket.came_at, reversed(self._queue)))
+        for other in later[:0:-1]:
             self._queue.move_to_end(other)
 
     def _has_room(self, seat: _Seat) -> bool:

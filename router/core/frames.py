@@ -47,7 +47,8 @@ class Welcome(Struct, frozen=True, array_like=True, tag=1):
 
     version: int
     name: _Name
-    draining: bool = False
+    may_own: bool = True
+    """Whether it may own deployments: one that starts has to meet the others first, one that stops soon should not."""
 
 
 class Beat(Struct, frozen=True, array_like=True, tag=2):
@@ -119,8 +120,10 @@ class Echo(Struct, frozen=True, array_like=True, tag=8):
     number: int
 
 
-class Draining(Struct, frozen=True, array_like=True, tag=9):
-    """Owner: I stop soon, and should own nothing."""
+class MayOwn(Struct, frozen=True, array_like=True, tag=9):
+    """Owner: from now on I may own deployments, or should not any more."""
+
+    yes: bool
 
 
 class Grant(Struct, frozen=True, array_like=True, tag=10):
@@ -143,8 +146,8 @@ class Refuse(Struct, frozen=True, array_like=True, tag=11):
 
 
 class Recall(Struct, frozen=True, array_like=True, tag=12):
-    """Owner: somebody waits. What you don't use is wanted back, and what you use as soon as you don't; with a uid: what
-    you don't use of that replica."""
+    """Owner: somebody waits. What you don't use is wanted back, and what you use as soon as you don't; with a uid: of
+    that replica alone."""
 
     epoch: int
     deployment: str
@@ -155,7 +158,7 @@ ToOwner = Ask | Cancel | GiveBack | Pause
 """What a borrower says of one deployment."""
 FromOwner = Grant | Refuse | Recall
 """What an owner says of one deployment."""
-Message = Hello | Welcome | Beat | Echo | View | Hears | Draining | ToOwner | FromOwner
+Message = Hello | Welcome | Beat | Echo | View | Hears | MayOwn | ToOwner | FromOwner
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[list[Message]] = msgspec.msgpack.Decoder(list[Message])

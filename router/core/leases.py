@@ -14,7 +14,7 @@ Invariants (tests/core/sharing_invariants.py, 6 to 9):
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from router.core.dispatch import Dispatcher, NoRoom, Permit, Ticket
 from router.core.frames import Ask, Cancel, FromOwner, GiveBack, Grant, Recall, Refuse, ToOwner
@@ -36,6 +36,7 @@ class Lender:
         self.key = key
         self.dispatcher = Dispatcher(slots_per_replica, max_queue_length)
         self.dispatcher.allot_all({}, 0.0)
+        self.dispatcher.expects_slots = True
         self._post = post
         self._lent: dict[str, dict[str, list[Permit]]] = {}
         self._asks: dict[tuple[str, int], Ticket] = {}
@@ -82,12 +83,17 @@ class Lender:
     def give_back(self, name: str, uid: str, count: int, now: float) -> None:
         """What was never lent can't come back, and is passed over."""
         permits = self._permits(name, uid)
-        for permit in [permits.pop() for _ in range(min(count, len(permits)))]:
+        back = [permits.pop() for _ in range(min(count, len(permits)))]
+        self._tidy(name, uid)
+        for permit in back:
             self._serve(self.dispatcher.release(permit, now), now)
 
     def pause(self, uid: str, until: float, now: float) -> None:
         """Lend nothing of this replica for a while; but at least half of those that are ready stay."""
-        if uid in self._paused or not self.dispatcher.takes_requests(uid):
+        if uid in self._paused:
+            self._paused[uid] = max(until, self._paused[uid])
+            return
+        if not self.dispatcher.takes_requests(uid):
             return
         if 2 * (len(self._paused) + 1) > len(self._paused) + self.dispatcher.ready:
             return
@@ -101,29 +107,29 @@ class Lender:
 
     def reconcile(self, name: str, held: Mapping[str, int], now: float) -> None:
         """This is what the instance has, by its own word: all else that it was lent, or asked for, is void."""
-        self.forget_asks(name, now)
+        self.forget_asks((name,), now)
         before = self._lent.pop(name, None) or {}
         for uid, count in held.items():
             self._permits(name, uid).extend(self.dispatcher.adopt(uid, now) for _ in range(count))
+            self._tidy(name, uid)
         for permit in [permit for permits in before.values() for permit in permits]:
             self._serve(self.dispatcher.release(permit, now), now)
 
     def lapse(self, name: str, now: float) -> None:
         """Its lease is over: what it held is free."""
         self.reconcile(name, {}, now)
-        self._lent.pop(name, None)
 
-    def forget_asks(self, name: str, now: float) -> None:
-        """Nobody is there to be answered; what it holds it may still use."""
-        for each in [number for asker, number in self._asks if asker == name]:
-            self.cancel(name, each, now)
+    def forget_asks(self, names: Collection[str], now: float) -> None:
+        """Nobody is there to be answered; what these hold they may still use."""
+        for name, number in [ask for ask in self._asks if ask[0] in names]:
+            self.cancel(name, number, now)
 
     def knows(self, name: str) -> bool:
         """Whether it has something, or asks."""
-        return any(self._lent.get(name, {}).values()) or any(asker == name for asker, _ in self._asks)
+        return name in self._lent or any(asker == name for asker, _ in self._asks)
 
     def held_by(self, name: str) -> dict[str, int]:
-        return {uid: len(permits) for uid, permits in self._lent.get(name, {}).items() if permits}
+        return {uid: len(permits) for uid, permits in self._lent.get(name, {}).items()}
 
     # -- replicas ------------------------------------------------------------------------------------------
 
@@ -146,6 +152,7 @@ class Lender:
     def open(self, slots: dict[str, int] | None, now: float) -> None:
         """So many slots of each replica may be lent from now on; None: all."""
         self._is_open = True
+        self.dispatcher.expects_slots = False
         self._serve_all(self.dispatcher.allot_all(slots, now), now)
         self._count()
         if self._asks:
@@ -154,6 +161,7 @@ class Lender:
     def close(self, now: float) -> None:
         """Nothing more is lent, until it is opened again."""
         self._is_open = False
+        self.dispatcher.expects_slots = True
         self.dispatcher.allot_all({}, now)
         self._count()
 
@@ -170,10 +178,18 @@ class Lender:
         self._permits(name, uid).append(permit)
         is_calm = not self._asks and now - self._recalled_at >= CALM_S
         keeps = is_calm and RESERVE * (self._capacity - self.dispatcher.in_flight) > self._capacity
+        permit.is_timed = not keeps
         self._post(name, Grant(0, self.key, number, uid, keeps), now)
 
     def _permits(self, name: str, uid: str) -> list[Permit]:
         return self._lent.setdefault(name, {}).setdefault(uid, [])
+
+    def _tidy(self, name: str, uid: str) -> None:
+        """Replicas and instances come and go: nothing is kept of those that have no permit."""
+        if not self._lent[name][uid]:
+            del self._lent[name][uid]
+        if not self._lent[name]:
+            del self._lent[name]
 
     def _serve(self, ticket: Ticket | None, now: float) -> None:
         if ticket is not None and ticket.permit is not None:

@@ -20,6 +20,35 @@ def owner_of(deployment: str, instances: Iterable[str]) -> str:
     return max(instances, key=lambda name: (_drawn(deployment, name), name))
 
 
+class Owners:
+    """Of each deployment that was asked for, among instances that come and go. What was found stays until one comes
+    that drew more, or the one that was found goes: with a hundred instances and a thousand deployments, to look at all
+    anew takes a tenth of a second."""
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+        self._found: dict[str, str] = {}
+
+    def change(self, names: Iterable[str]) -> None:
+        """These are the instances from now on; at least one."""
+        before, self._names = self._names, set(names)
+        came, gone = self._names - before, before - self._names
+        for key, found in list(self._found.items()):
+            if found in gone:
+                del self._found[key]
+            elif came:
+                self._found[key] = owner_of(key, (found, *came))
+
+    def of(self, deployment: str) -> str:
+        """By name."""
+        if (found := self._found.get(deployment)) is None:
+            found = self._found[deployment] = owner_of(deployment, self._names)
+        return found
+
+    def forget(self, deployment: str) -> None:
+        self._found.pop(deployment, None)
+
+
 def digest_of(members: Iterable[str]) -> bytes:
     """The same for whoever knows the same members, in whatever order; 16 bytes."""
     return blake2b("\n".join(sorted(members)).encode(), digest_size=16).digest()

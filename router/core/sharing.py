@@ -9,6 +9,7 @@ says so to all others, with what it holds of theirs, and begins anew: what was a
 so again to whoever's view changed since. An owner lends nothing until all in its view have said, in answer to its own
 change, that theirs is the same (`is_settled`): then it knows what each holds. Who does not within SETTLE_S is passed
 over: it leaves the view, and its place counts as missing, until its own view changes or other instances are heard.
+A new instance owns nothing before it was settled once, one that stops owns nothing any more.
 
 The slots of a missing place (circle.py, ownership.py) are lent to nobody until the platform lists it no more: it may be
 working with them. So without a failure nothing is begun over a replica's slots; and what is begun later than LEASE_S
@@ -30,12 +31,12 @@ from router.core.frames import (
     Ask,
     Beat,
     Cancel,
-    Draining,
     Echo,
     FromOwner,
     GiveBack,
     Grant,
     Hears,
+    MayOwn,
     Message,
     Pause,
     Recall,
@@ -46,8 +47,8 @@ from router.core.frames import (
 from router.core.leases import Lender
 from router.core.model import Replica
 from router.core.outbox import Outbox
-from router.core.ownership import digest_of, owner_of
-from router.core.shared import Shared
+from router.core.ownership import digest_of
+from router.core.shared import Deployments, Shared
 
 
 class Sharing:
@@ -64,12 +65,11 @@ class Sharing:
         self.is_alone = False
         self.missing: tuple[str, ...] = ()
         """Places that are listed and can't be reached: their slots are left alone."""
-        self._deployments: dict[str, Shared] = {}
+        self._deployments = Deployments()
         self._callers = Callers()
         self._up: tuple[str, ...] = ()
         self._group: Collection[str] = {name}
         self._members: tuple[str, ...] = ()
-        self._owners: list[str] = []
         self._lease = Lease(float("inf"))
         """Of what this instance lends itself: while it is silent, another may own it."""
 
@@ -85,7 +85,8 @@ class Sharing:
         shared = self._deployments.get(borrower.key)
         if shared is not None and shared.borrower is borrower:
             borrower.give_back_idle(now)
-            del self._deployments[borrower.key]
+            self._lend_no_more(shared)
+            self._deployments.forget(shared)
 
     def update(
         self, key: str, replicas: Iterable[Replica], slots_per_replica: int, max_queue_length: int, now: float
@@ -94,9 +95,13 @@ class Sharing:
         self._was_away(now)
         shared = self._deployments[key]
         if shared.update(replicas, slots_per_replica, max_queue_length, now):
-            self._begin_or_end(key, shared, now)
+            self._begin_or_end(shared, now)
         elif self.missing and self.is_settled:
             shared.open(self.circle.places, self.missing, now)
+
+    def handicap(self, key: str, uid: str, factor: int) -> None:
+        """As the dispatcher's: where this instance lends, too."""
+        self._deployments[key].handicap(uid, factor)
 
     # -- who is there --------------------------------------------------------------------------------------
 
@@ -107,10 +112,10 @@ class Sharing:
         self.circle.list_places(places, own, now)
         self._look(now)
 
-    def met(self, name: str, place: str | None, draining: bool, now: float) -> None:
+    def met(self, name: str, place: str | None, may_own: bool, now: float) -> None:
         """One that was called has answered. `place`: as the platform lists it, where it does."""
         self.to_owners.open(name)
-        link = self.circle.met(name, place, draining, now)
+        link = self.circle.met(name, place, may_own, now)
         self._look(now)
         self.to_owners.post(name, Hears(self._up))
         if self._members and not link.epoch:  # it was met before, over another wire, and the view is what it was
@@ -137,7 +142,7 @@ class Sharing:
         self.to_borrowers.close(name)
         self._callers.hung_up(name, now)
         for lender in self._lenders():
-            lender.forget_asks(name, now)
+            lender.forget_asks((name,), now)
         if not any(lender.knows(name) for lender in self._lenders()):
             self._callers.drop(name)
         self._look(now)
@@ -147,7 +152,7 @@ class Sharing:
         self.circle.is_draining = True
         for shared in self._deployments.values():
             shared.drain(now)
-        self.to_borrowers.post_all(Draining())
+        self.to_borrowers.post_all(MayOwn(False))
         self._look(now)
 
     def tick(self, now: float) -> None:
@@ -173,8 +178,8 @@ class Sharing:
         link.heard_at = now
         if isinstance(message, Echo):
             link.echoed(message.number / 1000, now)
-        elif isinstance(message, Draining):
-            link.draining = True
+        elif isinstance(message, MayOwn):
+            link.may_own = message.yes
             self._look(now)
         elif isinstance(message, Grant | Refuse | Recall) and message.epoch == link.epoch:
             shared = self._deployments.get(message.deployment)
@@ -193,7 +198,7 @@ class Sharing:
         elif isinstance(message, View):
             self._follow(name, message, now)
         elif isinstance(message, Hears):
-            caller.hears = frozenset(message.names)
+            self._callers.hears(name, message.names)
             self._look(now)
         elif isinstance(message, Ask | Cancel | GiveBack | Pause) and self._callers.agrees(name):
             shared = self._deployments.get(message.deployment)
@@ -206,7 +211,7 @@ class Sharing:
 
     def owned_by(self) -> Counter[str]:
         """How many deployments each instance owns in this one's view, by name."""
-        return Counter(shared.owner for shared in self._deployments.values())
+        return self._deployments.count()
 
     def peers(self, now: float) -> list[Peer]:
         return [link.seen(name, self._callers.agrees(name), now) for name, link in self.circle.links.items()]
@@ -220,14 +225,16 @@ class Sharing:
         self._was_away(now)
         if (up := self.circle.up(now)) != self._up:
             self._up = up
-            self._callers.pass_over_nobody()
+            self._callers.pass_over_nobody(now)
             self.to_owners.post_all(Hears(up))
         self._group = self._callers.group(self.name, up, self._group)
+        # who serves, but not with this one, is no stranger: it works with its own slots
+        self.circle.work_with(name for name in up if name not in self._group and self._callers.left(self.name, name))
         members = self.circle.members(self._group)
         is_alone = not up and not self._callers and self.circle.has_joined(now) and not self._find_missing(now)
         if (members, is_alone) != (self._members, self.is_alone):
             self._members, self.is_alone = members, is_alone
-            self._owners = owners_among(members)
+            self._deployments.change_owners(owners_among(members))
             self.circle.work_with(self._group)
             self._begin_anew(now)
         self._settle(now)
@@ -241,10 +248,10 @@ class Sharing:
         """The view has changed, or this instance was away."""
         self._callers.change(digest_of(self._members), now)
         self.is_settled = False
-        for key, shared in self._deployments.items():
-            self._find_owner(key, shared)
-            if shared.owner == self.name:
-                self._place_here(shared, shared.borrower.report(now) if self._is_shared(shared) else {}, now)
+        for shared in self._deployments.values():
+            self._find_owner(shared)
+        for shared in self._deployments.owned_by(self.name):
+            self._place_here(shared, shared.borrower.report(now) if self._is_shared(shared) else {}, now)
         for name, link in self.circle.links.items():
             self._state(name, link, now)
 
@@ -262,7 +269,7 @@ class Sharing:
         """Say to another one what the view is and what is held of its deployments; then ask it anew for the rest."""
         link.told_change = self._callers.change_of(name)
         link.epoch += 1
-        lent = [shared for shared in self._deployments.values() if shared.owner == name and self._is_shared(shared)]
+        lent = self._deployments.owned_by(name)
         held = {shared.borrower.key: mine for shared in lent if (mine := shared.borrower.report(now))}
         self.to_owners.post(
             name, View(link.epoch, self._callers.own_change, link.told_change, self._callers.digest, held)
@@ -272,12 +279,13 @@ class Sharing:
 
     def _follow(self, name: str, view: View, now: float) -> None:
         """A caller says so of its view."""
-        agrees = self._callers.follow(name, view, {key for key, each in self._deployments.items() if each.slots}, now)
+        known = [key for key in view.held if (shared := self._deployments.get(key)) is not None and shared.slots]
+        agrees = self._callers.follow(name, view, known, now)
         for lender in self._lenders():
             if agrees and (lender.key in view.held or lender.knows(name)):
                 lender.reconcile(name, view.held.get(lender.key, {}), now)
             elif not agrees:
-                lender.forget_asks(name, now)
+                lender.forget_asks((name,), now)
         link = self.circle.links.get(name)
         if link is not None and link.told_change != view.change:
             self._state(name, link, now)
@@ -292,9 +300,13 @@ class Sharing:
                 self._look(now)
                 return
             self.is_settled = True
+            could_own = self.circle.may_own
             self.circle.end_joining(now)
             self.missing = self._find_missing(now)
             self._open_all(now)
+            if self.circle.may_own != could_own:
+                self.to_borrowers.post_all(MayOwn(True))
+                self._look(now)
 
     def _find_missing(self, now: float) -> tuple[str, ...]:
         return tuple(self.circle.missing(now, [name for name in self._group if self._callers.counts(now, name)]))
@@ -304,16 +316,25 @@ class Sharing:
     def _is_shared(self, shared: Shared) -> bool:
         return shared.slots > 0 and not self.is_alone
 
-    def _find_owner(self, key: str, shared: Shared) -> None:
-        shared.owner = owner_of(key, self._owners) if self._is_shared(shared) else self.name
+    def _find_owner(self, shared: Shared) -> None:
+        self._deployments.find_owner(shared, "" if self._is_shared(shared) else self.name)
         if shared.owner != self.name or not self._is_shared(shared):
-            shared.lender = None
+            self._lend_no_more(shared)
 
-    def _begin_or_end(self, key: str, shared: Shared, now: float) -> None:
+    def _lend_no_more(self, shared: Shared) -> None:
+        """What others have of it still counts, should it be lent here again before they say so anew."""
+        if (lender := shared.lender) is None:
+            return
+        shared.lender = None
+        for name in self._callers:
+            if held := lender.held_by(name):
+                self._callers.keep(name, lender.key, held)
+
+    def _begin_or_end(self, shared: Shared, now: float) -> None:
         """It is shared from now on, or no more."""
         if not self._members:
             return
-        self._find_owner(key, shared)
+        self._find_owner(shared)
         if shared.owner == self.name:
             self._place_here(shared, shared.borrower.report(now) if self._is_shared(shared) else {}, now)
         else:
@@ -333,11 +354,9 @@ class Sharing:
                 self._take_early(name, lender, now)
         if not self.is_settled:
             lender.close(now)
-            for name in self._callers:
-                if not self._callers.agrees(name):
-                    lender.forget_asks(name, now)
+            lender.forget_asks([name for name in self._callers if not self._callers.agrees(name)], now)
         lender.reconcile(self.name, held, now)
-        borrower.borrow_from(partial(self._to_self, lender), self._lease, now)
+        borrower.borrow_from(partial(self._to_self, shared), self._lease, now)
         if self.is_settled:
             shared.open(self.circle.places, self.missing, now)
 
@@ -361,7 +380,7 @@ class Sharing:
                 lender.lapse(name, now)
 
     def _lenders(self) -> Iterator[Lender]:
-        return (shared.lender for shared in self._deployments.values() if shared.lender is not None)
+        return (each.lender for each in self._deployments.owned_by(self.name) if each.lender is not None)
 
     # -- who hears what ------------------------------------------------------------------------------------
 
@@ -372,9 +391,9 @@ class Sharing:
         elif (caller := self._callers.get(name)) is not None:
             self.to_borrowers.post(name, replace(message, epoch=caller.epoch))
 
-    def _to_self(self, lender: Lender, message: ToOwner, now: float) -> None:
+    def _to_self(self, shared: Shared, message: ToOwner, now: float) -> None:
         if not self._was_away(now):  # else all that is held and wanted was said anew
-            lender.hear(self.name, message, now)
+            shared.say(self.name, message, now)
 
     def _to_owner_at(self, name: str, message: ToOwner, _: float) -> None:
         self.to_owners.post(name, message)

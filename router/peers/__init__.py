@@ -20,6 +20,8 @@ from router.core.sharing import Sharing
 from router.peers.answering import Answer
 from router.peers.calling import Address, Call
 
+TELL_AFTER_S = 1.0
+_LAST_WORDS_S = 0.05
 GIVE_UP_S = 5.0
 """A connection on which nothing has come for so long is cut; who made it makes another."""
 
@@ -44,7 +46,9 @@ class Peers:
         self._is_flushing = False
         self._is_closed = False
         self._has_joined = False
-        self._told = ""
+        self._told = self._seen = ""
+        """Who can't be reached: as it was told last, and as it is since `_seen_at`."""
+        self._seen_at = 0.0
 
     # -- its life ------------------------------------------------------------------------------------------
 
@@ -61,10 +65,11 @@ class Peers:
         now = self._loop.time()
         others = [each for each in instances if each.id != own and (each.peer or each.socket)]
         listed = {Address(each.peer, each.socket): each.id for each in others}
-        self.sharing.list_places([each.id for each in instances], own or None, now)
+        # One that does not serve may be there for long after its node is gone: nothing is left to it if it is silent.
+        self.sharing.list_places([each.id for each in instances if each.serves or each.id == own], own or None, now)
         for address, place in listed.items():
             known = self._calls.get(address)
-            if known is None:
+            if known is None or known[1].done():  # who was not worth a call may be another one by now
                 self._call(address, place)
             elif known[0].place != place:
                 known[0].place = place
@@ -101,10 +106,14 @@ class Peers:
         tasks = [task for _, task in self._calls.values()]
         for task in tasks:
             task.cancel()
-        for answer in list(self._answers.values()):
+        answers = list(self._answers.values())
+        for answer in answers:
             answer.close()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._calls.clear()
+        await asyncio.sleep(_LAST_WORDS_S)
+        for answer in answers:
+            answer.abort()  # over TLS, the other end may take long to say goodbye
 
     @property
     def has_joined(self) -> bool:
@@ -137,7 +146,7 @@ class Peers:
         if known is not None:
             self._end(known.address)
         self._by_name[welcome.name] = call
-        self.sharing.met(welcome.name, call.place, welcome.draining, self._loop.time())
+        self.sharing.met(welcome.name, call.place, welcome.may_own, self._loop.time())
         return True
 
     def heard(self, call: Call, message: Message) -> None:
@@ -198,7 +207,7 @@ class Peers:
         return Hello(VERSION, self.name, self._own.peer, self._own.socket)
 
     def _welcome(self) -> Welcome | None:
-        return None if self._is_closed else Welcome(VERSION, self.name, self.sharing.circle.is_draining)
+        return None if self._is_closed else Welcome(VERSION, self.name, self.sharing.circle.may_own)
 
     def _posted(self) -> None:
         if not self._is_flushing:
@@ -218,10 +227,12 @@ class Peers:
                 answer.send(messages)
 
     def _say(self) -> None:
-        """Who can't be reached, when that changes."""
+        """Who can't be reached, when that has changed, and lasts: the platform may be about to say that it is gone."""
         missing = self.sharing.missing
         told = ", ".join(missing)
-        if told != self._told:
+        if told != self._seen:
+            self._seen, self._seen_at = told, self._loop.time()
+        if told != self._told and (not told or self._loop.time() - self._seen_at >= TELL_AFTER_S):
             if missing:
                 _log.warning(
                     "can't reach %s: slots that may be in use there are left alone until the platform lists it no more",

@@ -57,13 +57,17 @@ class Wire(asyncio.Protocol):
         return str(name[0]) if isinstance(name, tuple) else ""
 
     def send(self, messages: list[Message]) -> None:
-        """As one frame."""
+        """As one frame, or as few as can be."""
         transport = self._transport
         if transport is None or transport.is_closing():
             return
         try:
             transport.write(encoded(messages))
         except FrameError as error:
+            if (half := len(messages) // 2) > 0:
+                self.send(messages[:half])
+                self.send(messages[half:])
+                return
             _log.error("can't tell another instance what this one holds: %s", error)
             self.abort()
             return

@@ -198,7 +198,7 @@ async def test_settings_that_do_not_go_together(tmp_path: Path) -> None:
     for url in ("router.example", "ftp://router.example", "http://", ""):
         with pytest.raises(ValueError, match=f"the url is {url!r}, but it must be"):
             Webservice("iris", url)
-    with pytest.raises(AdministrationError, match="No router has run"):
+    with pytest.raises(AdministrationError, match="No router runs"):
         Webservice("iris", state_dir=tmp_path)
     with pytest.raises(AdministrationError, match="does not hold certificates"):
         Webservice("iris", "https://router.example", ca_bundle=tmp_path / "none")

@@ -228,7 +228,8 @@ class SharingMachine(SharingInvariants):
 
     def become_calm(self) -> None:
         """Whatever failed works again, all know the same, and there is time."""
-        self.net.cut.clear()
+        if self.net.cut:
+            self.heal()
         for node in self.net.alive:
             node.resume()
         for place in [place for place, node in self.net.nodes.items() if not node.is_alive]:

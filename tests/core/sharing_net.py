@@ -191,7 +191,7 @@ class Node:
                 self.sharing.lost(wire.called.name, now)
             elif isinstance(message, str):
                 place = wire.called.place if wire.called.place in self.listed else None
-                self.sharing.met(wire.called.name, place, message == "draining", now)
+                self.sharing.met(wire.called.name, place, message == "may own", now)
             else:
                 self.sharing.from_owner(wire.called.name, message, now)
         elif not is_call and self.callers.get(wire.caller.name) is wire:
@@ -257,7 +257,7 @@ class Net:
         wire = caller.calls[called.place] = Wire(caller, called)
         called.callers[caller.name] = wire
         self.wires.append(wire)
-        wire.under_way[caller].append((self.now, "draining" if called.is_draining else "hello"))
+        wire.under_way[caller].append((self.now, "may own" if called.sharing.circle.may_own else "hello"))
         called.sharing.called(caller.name, self.now)
         called.flush()
 

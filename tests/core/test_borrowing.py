@@ -135,6 +135,15 @@ def test_a_grant_that_is_of_no_use_goes_back_and_is_asked_for_again_at_the_next_
     assert borrowing.woken == [ticket]
 
 
+def test_it_is_asked_for_again_as_soon_as_there_is_news_of_replicas() -> None:
+    borrowing = Borrowing()
+    borrowing.wait()
+    borrowing.grant(1, "z")
+    assert borrowing.heard() == [Ask(KEY, 1), GiveBack(KEY, "z")]
+    borrowing.borrower.update(replicas_of("abz"), 0.1)
+    assert borrowing.heard() == [Ask(KEY, 2, 0.1)]
+
+
 def test_one_that_gives_up_before_that_is_not_asked_for_again() -> None:
     borrowing = Borrowing()
     ticket = borrowing.wait(0.0, "a")
@@ -174,6 +183,20 @@ def test_one_that_is_refused_before_it_waits_has_no_room() -> None:
     borrower.borrow_from(refuses, borrowing.lease, 0.0)
     with pytest.raises(NoRoom):
         borrower.acquire(1.0, LATER)
+
+
+def test_one_that_is_refused_at_once_hears_the_owners_word_how_long_it_would_have_been() -> None:
+    borrowing = Borrowing()
+    borrowing.borrower.borrow_from(
+        lambda message, now: (
+            borrowing.borrower.hear(Refuse(0, KEY, message.number, 7.0), now) if isinstance(message, Ask) else None
+        ),
+        borrowing.lease,
+        0.0,
+    )
+    with pytest.raises(NoRoom) as refused:
+        borrowing.borrower.acquire(0.0, LATER)
+    assert refused.value.wait_s == 7.0
 
 
 def test_one_that_is_granted_before_it_waits_has_its_permit_at_once() -> None:
@@ -227,6 +250,24 @@ def test_what_is_recalled_of_one_replica_goes_back_and_the_rest_may_stay() -> No
     borrowing.borrower.hear(Recall(0, KEY, "a"), 1.0)
     assert borrowing.heard() == [GiveBack(KEY, "a")]
     assert borrowing.borrower.keeps
+
+
+def test_what_is_used_of_a_replica_that_is_recalled_goes_back_after_use_and_the_rest_may_stay() -> None:
+    borrowing = Borrowing()
+    tickets = [borrowing.wait() for _ in range(2)]
+    borrowing.grant(1, "a", keeps=True)
+    borrowing.grant(2, "b", keeps=True)
+    borrowing.borrower.hear(Recall(0, KEY, "a"), 1.0)
+    borrowing.heard()
+    for ticket in tickets:
+        borrowing.borrower.release(permit_of(ticket), 1.0)
+    assert borrowing.heard() == [GiveBack(KEY, "a")]
+    assert borrowing.borrower.held == {"b": 1}
+    again = borrowing.wait(2.0, "b")
+    borrowing.grant(3, "a", keeps=True, now=2.0)
+    borrowing.heard()
+    borrowing.borrower.release(permit_of(again), 2.0)
+    assert not borrowing.heard(), "it is lent again"
 
 
 def test_one_that_stops_soon_keeps_nothing() -> None:
@@ -321,6 +362,15 @@ def test_one_that_becomes_alone_serves_all_who_wait_from_all_slots() -> None:
     borrowing.borrower.stand_alone(1.0)
     assert borrowing.woken == tickets[:2]
     assert borrowing.borrower.report(1.0) == {"a": 1, "b": 1}
+
+
+def test_one_that_becomes_alone_lets_no_more_wait_than_its_queue_has_room_for() -> None:
+    borrowing = Borrowing(length=1)
+    borrowing.borrower.stand_alone(0.0)
+    got = [borrowing.borrower.acquire(0.0, LATER) for _ in range(3)]
+    assert [type(each) for each in got] == [Permit, Permit, Ticket]
+    with pytest.raises(NoRoom):
+        borrowing.borrower.acquire(0.0, LATER)
 
 
 def test_a_replica_that_fails_is_said_to_the_owner_and_to_the_next_one() -> None:

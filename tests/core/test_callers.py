@@ -58,18 +58,25 @@ def test_a_view_is_settled_once_all_in_it_agree_or_had_time_to() -> None:
     assert callers.is_settled("me", {"me", "p"}, ("p",), 1.0)
 
 
+def test_who_is_heard_since_a_moment_ago_has_time_to_agree_however_long_the_view_is_what_it_was() -> None:
+    callers = callers_of("p")
+    callers.pass_over_nobody(50.0)
+    assert not callers.is_settled("me", {"me"}, ("p",), 50.0 + SETTLE_S - 0.1)
+    assert callers.is_settled("me", {"me"}, ("p",), 50.0 + SETTLE_S)
+
+
 def test_one_beside_the_view_is_waited_for_until_it_says_that_it_does_hear_this_one() -> None:
     callers = callers_of("p")
     assert not callers.is_settled("me", {"me"}, ("p",), 1.0)
-    callers.get("p").hears = frozenset(("another",))  # type: ignore[union-attr]
+    callers.hears("p", ("another",))
     assert not callers.is_settled("me", {"me"}, ("p",), 1.0)
-    callers.get("p").hears = frozenset(("me",))  # type: ignore[union-attr]
+    callers.hears("p", ("me",))
     assert callers.is_settled("me", {"me"}, ("p",), 1.0)
 
 
 def test_who_is_passed_over_leaves_the_group_until_its_view_changes() -> None:
     callers = callers_of("p")
-    callers.get("p").hears = frozenset(("me",))  # type: ignore[union-attr]
+    callers.hears("p", ("me",))
     callers.follow("p", view(b"another"), (), 1.0)
     assert callers.group("me", ("p",), ()) == {"me", "p"}
     assert callers.pass_over("me", {"me", "p"})
@@ -78,8 +85,26 @@ def test_who_is_passed_over_leaves_the_group_until_its_view_changes() -> None:
     callers.follow("p", view(b"a third", change=9), (), 1.1)
     assert callers.group("me", ("p",), ()) == {"me", "p"}
     callers.pass_over("me", {"me", "p"})
-    callers.pass_over_nobody()
+    assert callers.group("me", ("p",), ()) == {"me"}
+    callers.pass_over_nobody(1.2)
     assert callers.group("me", ("p",), ()) == {"me", "p"}
+
+
+def test_the_group_is_as_those_are_who_hear_each_other_now() -> None:
+    callers = callers_of("p", "q")
+    up = ("p", "q")
+    callers.hears("p", ("me", "q"))
+    assert callers.group("me", up, {"me"}) == {"me", "p"}
+    callers.hears("q", ("me", "p"))
+    assert callers.group("me", up, {"me"}) == {"me", "p", "q"}
+    callers.hears("q", ("me",))
+    assert callers.group("me", up, {"me", "q"}) == {"me", "q"}
+    assert callers.group("me", up, {"me", "p"}) == {"me", "p"}
+    assert callers.group("me", ("q",), {"me", "p"}) == {"me", "q"}
+    callers.hung_up("q", 1.0)
+    assert callers.group("me", ("q",), {"me", "p"}) == {"me"}
+    callers.called("p", 1.0)
+    assert callers.group("me", up, {"me", "p"}) == {"me"}
 
 
 def test_nobody_is_passed_over_who_agrees() -> None:

@@ -26,13 +26,23 @@ def test_who_answers_is_up_until_it_is_silent() -> None:
 
 def test_members_are_the_same_text_for_whoever_sees_the_same() -> None:
     one, other = Circle("a"), Circle("b")
-    one.met("b", None, True, 0.0)
-    other.met("a", None, False, 0.0)
+    one.met("b", None, False, 0.0)
+    other.met("a", None, True, 0.0)
+    one.end_joining(0.0)
+    other.end_joining(0.0)
     other.is_draining = True
     assert one.members({"b", "a"}) == other.members(["a", "b"]) == ("a", "b~")
 
 
-def test_those_that_stop_soon_own_nothing_unless_all_do() -> None:
+def test_a_new_instance_may_own_nothing_before_it_has_met_those_that_it_was_told_of() -> None:
+    circle = circle_of("p", "q")
+    assert not circle.may_own
+    assert circle.members({"me"}) == ("me~",)
+    circle.end_joining(1.0)
+    assert circle.may_own
+
+
+def test_those_that_should_not_own_nothing_unless_nobody_should() -> None:
     assert owners_among(["a", "b~"]) == ["a"]
     assert owners_among(["a~", "b~"]) == ["a", "b"]
 
@@ -120,6 +130,6 @@ def test_a_lease_begins_with_the_sign_of_life_that_was_heard_and_never_moves_bac
 
 def test_how_another_one_looks() -> None:
     seen = Link("q", True, 1.0).seen("other", True, 1.5)
-    assert (seen.name, seen.place, seen.is_up, seen.silent_s, seen.is_draining, seen.agrees) == (
+    assert (seen.name, seen.place, seen.is_up, seen.silent_s, seen.may_own, seen.agrees) == (
         ("other", "q", True, 0.5, True, True)
     )

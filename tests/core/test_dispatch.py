@@ -356,6 +356,19 @@ def test_one_that_was_adopted_before_it_was_known_becomes_a_replica_with_that_in
     assert dispatcher.release(permit, 2.0) is ticket
 
 
+def test_where_others_may_give_slots_as_many_wait_for_them_beside_the_queue() -> None:
+    dispatcher = dispatcher_of("ab", length=1)
+    dispatcher.allot_all({}, 0.0)
+    dispatcher.expects_slots = True
+    for _ in range(3):
+        ticket_of(dispatcher)
+    with pytest.raises(NoRoom):
+        dispatcher.acquire(0.0, PATIENCE_S)
+    dispatcher.expects_slots = False
+    with pytest.raises(NoRoom):
+        dispatcher.acquire(0.0, PATIENCE_S)
+
+
 def test_one_that_came_earlier_is_before_those_who_came_later_and_behind_its_equals() -> None:
     dispatcher = dispatcher_of("a")
     permit_of(dispatcher)

@@ -16,13 +16,13 @@ from router.core.frames import (
     Ask,
     Beat,
     Cancel,
-    Draining,
     Echo,
     FrameError,
     FrameReader,
     GiveBack,
     Grant,
     Hello,
+    MayOwn,
     Message,
     Pause,
     Recall,
@@ -47,7 +47,7 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(GiveBack, words, words, st.integers(1, 2**40)),
     st.builds(Pause, words, words, seconds),
     st.builds(Echo, counts),
-    st.just(Draining()),
+    st.builds(MayOwn, st.booleans()),
     st.builds(Grant, counts, words, counts, words, st.booleans()),
     st.builds(Refuse, counts, words, counts, st.none() | seconds),
     st.builds(Recall, counts, words, words),
@@ -68,7 +68,7 @@ def test_what_was_said_arrives_however_it_is_split(frames: list[list[Message]], 
 
 
 def test_byte_by_byte() -> None:
-    said: list[Message] = [Hello(VERSION, "a"), Ask("iris/blue", 1, 0.25, ("r1",)), Draining()]
+    said: list[Message] = [Hello(VERSION, "a"), Ask("iris/blue", 1, 0.25, ("r1",)), MayOwn(False)]
     assert read(*(bytes([byte]) for byte in encoded(said))) == said
 
 

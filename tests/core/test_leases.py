@@ -97,6 +97,47 @@ def test_what_was_never_lent_cannot_come_back() -> None:
     assert owner.lender.dispatcher.finished_total == 1
 
 
+def test_how_long_a_request_takes_is_not_learnt_from_what_was_kept_for_many() -> None:
+    owner = Owner("abcd", length=0)
+    owner.ask("p", 0, now=0.0)
+    owner.lender.give_back("p", "a", 1, 600.0)
+    for number in range(5):
+        owner.ask("p", number, now=601.0)
+    assert owner.heard()[-1] == ("p", Refuse(0, KEY, 4, None))
+    owner.lender.give_back("p", "a", 1, 603.0)  # the last slot, which nobody was to keep
+    for number in range(2):
+        owner.ask("p", 10 + number, now=603.0)
+    assert owner.heard()[-1] == ("p", Refuse(0, KEY, 11, 0.5))
+
+
+def test_nothing_is_kept_of_replicas_and_instances_that_have_no_permit_any_more() -> None:
+    owner = Owner("ab", slots=2)
+    for number in range(4):
+        owner.ask("p", number)
+    owner.ask("q", 9)
+    assert owner.lender.knows("q")
+    owner.lender.give_back("p", "a", 2, 1.0)
+    owner.lender.cancel("q", 9, 1.0)
+    assert owner.lender._lent.keys() == {"p", "q"}
+    owner.lender.give_back("q", "a", 1, 1.0)
+    owner.lender.give_back("p", "b", 2, 1.0)
+    owner.lender.give_back("r", "a", 1, 1.0)
+    owner.lender.reconcile("s", {"a": 0}, 1.0)
+    assert owner.lender._lent == {}
+    assert not any(owner.lender.knows(name) for name in "pqrs")
+
+
+def test_one_that_lends_nothing_yet_lets_as_many_wait_as_there_are_slots_beside_its_queue() -> None:
+    owner = Owner("ab", length=1, is_open=False)
+    for number in range(4):
+        owner.ask("p", number)
+    assert owner.heard() == [("p", Refuse(0, KEY, 3, None))]
+    owner.lender.open(None, 1.0)
+    assert owner.granted() == [("p", 0, "a"), ("p", 1, "b")]
+    owner.ask("p", 4)
+    assert [type(said) for _, said in owner.heard()] == [Refuse], "the queue is as long as ever"
+
+
 # -- keeping and recalling -------------------------------------------------------------------------------------
 
 
@@ -248,6 +289,17 @@ def test_at_least_half_of_the_replicas_stay() -> None:
     alone = Owner("a")
     paused(alone, "a")
     assert alone.lender.dispatcher.takes_requests("a")
+
+
+def test_who_says_last_that_a_replica_fails_says_until_when() -> None:
+    owner = Owner("ab")
+    owner.lender.hear("p", Pause(KEY, "a", 5.0), 1.0)
+    owner.lender.hear("q", Pause(KEY, "a", 5.0), 2.0)
+    owner.lender.hear("p", Pause(KEY, "a", 1.0), 3.0)
+    owner.lender.tick(6.5)
+    assert not owner.lender.dispatcher.takes_requests("a")
+    owner.lender.tick(7.0)
+    assert owner.lender.dispatcher.takes_requests("a")
 
 
 def test_pausing_ends_with_the_replica_and_when_no_other_is_left() -> None:

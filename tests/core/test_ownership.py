@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.core.ownership import digest_of, owner_of, slots_within_reach
+from router.core.ownership import Owners, digest_of, owner_of, slots_within_reach
 
 names = st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=8, unique=True)
 DEPLOYMENTS = [f"endpoint-{number}/blue" for number in range(2_000)]
@@ -44,6 +44,16 @@ def test_one_that_leaves_moves_only_what_it_owned_and_not_all_to_the_same() -> N
     moved = {deployment for deployment in DEPLOYMENTS if before[deployment] != after[deployment]}
     assert {before[deployment] for deployment in moved} == {SIX[0]}
     assert {after[deployment] for deployment in moved} == set(SIX[1:])
+
+
+@given(st.lists(st.sets(st.sampled_from(SIX), min_size=1), min_size=2, max_size=6))
+def test_what_was_found_before_is_what_would_be_found_now(changes: list[set[str]]) -> None:
+    known = Owners()
+    for instances in changes:
+        known.change(instances)
+        for deployment in DEPLOYMENTS[:9]:
+            assert known.of(deployment) == owner_of(deployment, instances)
+        known.forget(DEPLOYMENTS[0])
 
 
 @given(names, names)

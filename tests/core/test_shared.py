@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
+
 from router.core.borrowing import Borrower
 from router.core.dispatch import Dispatcher
-from router.core.frames import Ask, FromOwner, Grant
-from router.core.ownership import slots_within_reach
-from router.core.shared import Shared
+from router.core.frames import Ask, FromOwner, GiveBack, Grant
+from router.core.ownership import owner_of, slots_within_reach
+from router.core.shared import Deployments, Shared
 from tests.core.nouns import replicas_of
 
 PLACES = ["p", "q", "r"]
+KEYS = [f"iris/{number}" for number in range(20)]
 UIDS = [f"r{number}" for number in range(30)]
 
 
@@ -74,3 +77,81 @@ def test_one_that_drains_keeps_nothing() -> None:
     shared.drain(0.0)
     assert shared.borrower.never_keeps
     assert not shared.borrower.keeps
+
+
+def test_a_replica_that_starts_slowly_does_so_for_whoever_lends() -> None:
+    shared = a_shared()
+    shared.update(replicas_of("ab"), 4, 10, 0.0)
+    shared.handicap("a", 8)
+    shared.handicap("b", 8)
+    shared.handicap("b", 1)
+    said = lending(shared)
+    shared.open(PLACES, (), 0.0)
+    assert shared.lender is not None
+    for number in range(4):
+        shared.lender.hear("other", Ask("iris/blue", number), 0.0)
+    assert [each.uid for each in said if isinstance(each, Grant)] == ["a", "b", "b", "b"]
+    shared.handicap("a", 1)
+    shared.lender.hear("other", Ask("iris/blue", 9), 0.0)
+    assert isinstance(last := said[-1], Grant)
+    assert last.uid == "a"
+
+
+def test_each_word_to_the_own_lender_is_heard_after_the_one_before_it() -> None:
+    shared = a_shared()
+    shared.update(replicas_of("a"), 1, 10_000, 0.0)
+    said: list[FromOwner] = []
+
+    def answer(_: str, message: FromOwner, now: float) -> None:
+        said.append(message)
+        if isinstance(message, Grant) and message.number < 5_000:
+            shared.say("me", Ask("iris/blue", message.number + 1), now)
+            shared.say("me", GiveBack("iris/blue", message.uid), now)
+
+    shared.lend(answer, 0.0)
+    shared.open(PLACES, (), 0.0)
+    shared.say("me", Ask("iris/blue", 1), 0.0)
+    assert [each.number for each in said if isinstance(each, Grant)] == list(range(1, 5_001))
+
+
+def test_a_word_that_fails_leaves_none_behind_it() -> None:
+    shared = a_shared()
+    shared.update(replicas_of("a"), 1, 10, 0.0)
+
+    def fail(*_: object) -> None:
+        raise ValueError("of ours")
+
+    shared.lend(fail, 0.0)
+    shared.open(PLACES, (), 0.0)
+    with pytest.raises(ValueError, match="of ours"):
+        shared.say("me", Ask("iris/blue", 1), 0.0)
+    said = lending(shared)
+    shared.open(PLACES, (), 0.0)
+    shared.say("me", Ask("iris/blue", 2), 0.0)
+    assert [type(each) for each in said] == [Grant]
+
+
+def test_without_a_lender_what_is_said_to_it_is_dropped() -> None:
+    shared = a_shared()
+    shared.say("me", Ask("iris/blue", 1), 0.0)
+    shared.update(replicas_of("a"), 1, 10, 0.0)
+    assert lending(shared) == []
+
+
+def test_deployments_are_found_by_who_owns_them() -> None:
+    deployments = Deployments()
+    for key in KEYS:
+        deployments[key] = Shared(Borrower(key, Dispatcher(1, 1), lambda _: None, lambda *_: None))
+    assert not deployments.count()
+    deployments.change_owners(["p", "q"])
+    for shared in deployments.values():
+        deployments.find_owner(shared, "")
+    by_owner = {name: [shared.borrower.key for shared in deployments.owned_by(name)] for name in "pq"}
+    assert by_owner == {name: [key for key in KEYS if owner_of(key, "pq") == name] for name in "pq"}
+    assert deployments.count() == {name: len(keys) for name, keys in by_owner.items()}
+    for shared in list(deployments.values()):
+        deployments.find_owner(shared, "me")
+    assert deployments.count() == {"me": len(KEYS)}
+    deployments.forget(deployments[KEYS[0]])
+    assert [shared.borrower.key for shared in deployments.owned_by("me")] == KEYS[1:]
+    assert KEYS[0] not in deployments

@@ -18,6 +18,7 @@ from tests.core.sharing_scene import KEY, Scene, replicas
 TestSharing = SharingMachine.TestCase
 TestSharing.settings = settings(
     max_examples=int(os.environ.get("SHARING_EXAMPLES", "60")),
+    derandomize="SHARING_EXAMPLES" not in os.environ,  # a soak looks for what is new, a suite says the same each time
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -19,7 +19,7 @@ from router.core.borrowing import Borrower
 from router.core.callers import Callers
 from router.core.circle import Circle
 from router.core.dispatch import Dispatcher
-from router.core.frames import Cancel, Draining
+from router.core.frames import Cancel, MayOwn
 from router.core.leases import Lender
 from router.core.sharing import Sharing
 from tests.core import test_sharing as scenes
@@ -96,7 +96,7 @@ def does_not_hear_that_another_stops(patch: pytest.MonkeyPatch) -> None:
     hear = Sharing.from_owner
 
     def deaf(self: Sharing, name: str, message: Any, now: float) -> None:
-        if not isinstance(message, Draining):
+        if not isinstance(message, MayOwn):
             hear(self, name, message, now)
 
     patch.setattr(Sharing, "from_owner", deaf)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from router.core.borrowing import Borrower
 from router.core.dispatch import Dispatcher
+from tests.core.sharing_net import Wanted
 from tests.core.sharing_scene import KEY, Scene
 
 
@@ -26,3 +29,33 @@ def test_what_a_removed_deployment_kept_goes_back() -> None:
     node.sharing.remove(node.borrowers[KEY], scene.net.now)
     scene.beats(1)
     assert not lender.held_by(node.name)
+
+
+@pytest.mark.parametrize("how", ["removed", "without a limit"])
+def test_what_others_use_is_counted_by_an_owner_that_lends_it_again(how: str) -> None:
+    """They have heard nothing of it."""
+    scene = Scene(2)
+    owner, node = scene.owner, scene.others[0]
+    scene.request(node)
+    if how == "removed":
+        owner.sharing.remove(owner.borrowers.pop(KEY), scene.net.now)
+    else:
+        owner.take_in(KEY, Wanted(0, 100, scene.wanted.replicas))
+    scene.beats(1)
+    owner.take_in(KEY, scene.wanted)
+    scene.request(owner)
+    assert scene.flights(owner) == 0
+    scene.finish(node)
+    assert scene.flights(owner) == 1
+    assert scene.most == 1
+
+
+def test_what_came_back_while_the_owner_did_not_lend_it_is_free_when_it_does_again() -> None:
+    scene = Scene(2)
+    owner, node = scene.owner, scene.others[0]
+    scene.request(node)
+    owner.sharing.remove(owner.borrowers.pop(KEY), scene.net.now)
+    scene.finish(node)
+    owner.take_in(KEY, scene.wanted)
+    scene.request(owner)
+    assert scene.flights(owner) == 1

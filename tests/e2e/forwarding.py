@@ -12,10 +12,18 @@ from contextlib import contextmanager, suppress
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 from threading import Thread
 
+_IP_FREEBIND = 15
+"""Of Linux; Python has no name for it yet."""
+
 
 class _Forwarding(ThreadingTCPServer):
     daemon_threads = True
     to: tuple[str, int]
+
+    def server_bind(self) -> None:
+        """Also to an address that is this machine's only later."""
+        self.socket.setsockopt(socket.SOL_IP, _IP_FREEBIND, 1)
+        super().server_bind()
 
 
 class _Connection(BaseRequestHandler):
@@ -36,14 +44,14 @@ def _copy(source: socket.socket, sink: socket.socket) -> None:
 
 
 @contextmanager
-def forwarded(address: str, port: int) -> Iterator[str]:
-    """The URL that leads there."""
-    with _Forwarding(("127.0.0.1", 0), _Connection) as server:
+def forwarded(address: str, port: int, at: str = "127.0.0.1") -> Iterator[str]:
+    """The URL that leads there, with a port of `at`."""
+    with _Forwarding((at, 0), _Connection) as server:
         server.to = address, port
         serving = Thread(target=server.serve_forever, args=(0.05,))
         serving.start()
         try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
+            yield f"http://{at}:{server.server_address[1]}"
         finally:
             server.shutdown()
             serving.join()

@@ -27,6 +27,7 @@ from bench.openloop import Plan, generate
 from bench.tally import Report
 from tests.deploy.shipped import DEFINITION, ROOT, rendered
 from tests.e2e.conftest import EXAMPLE, free_port, until
+from tests.e2e.pod_network import PodNetwork
 from tests.kubernetes.cluster import Cluster
 
 MANIFEST = ROOT / "examples" / "kubernetes" / "iris.yaml"
@@ -47,24 +48,27 @@ class Installation:
         folder: Path,
         *values: str,
         mounts: dict[str, Path] | None = None,
+        network: PodNetwork | None = None,
     ) -> None:
         """`values`: more of the chart's. `mounts`: the folder of this machine that stands for what is mounted there:
-        the test kubelet mounts nothing."""
+        the test kubelet mounts nothing. `network`: of the routers, where they have one of their own."""
         self.cluster = cluster
         self.home = home
         self.models = models
         self._folder = folder
         self._values = values or ("allowInsecureConnections=true",)
+        self._network = network
         self._mounts = {"/var/lib/scoregate": Path(f"{folder}/$(POD_NAME)"), **(mounts or {})}
 
     # -- setting up ------------------------------------------------------------------------------------------
 
-    def install(self, routers: int = 2) -> None:
+    def install(self, routers: int = 2, *more: str) -> None:
+        """Or upgrade. `more`: values of the chart."""
         self.cluster.kubectl("apply", "-f", str(DEFINITION))
         self.cluster.kubectl(
             "wait", "--for=condition=Established", "--timeout=30s", "crd/inferenceendpoints.scoregate.io"
         )
-        objects = self._render()
+        objects = self._render(*more)
         self._apply([each for each in objects if each["kind"] != "Deployment"])
         for each in (each for each in objects if each["kind"] == "Deployment"):
             component = each["metadata"]["labels"]["app.kubernetes.io/component"]
@@ -94,10 +98,15 @@ class Installation:
             "SCOREGATE_NAMESPACE": self.home,
             "SCOREGATE_VAULT": "scoregate-vault",
         }
+        if component == "router":
+            container["args"].append("--pod=$(POD_NAME)")
+            environment["SCOREGATE_WORKERS"] = template["metadata"]["annotations"]["scoregate.io/workers"]
+            container["readinessProbe"]["httpGet"]["port"] = 9001
+        if component == "router" and self._network is not None:
+            container["command"] = self._network.inside(container["command"])
+            environment["KUBECONFIG"] = str(self._network.reaching(Path(environment["KUBECONFIG"])))
         container["env"] = [{"name": name, "value": value} for name, value in environment.items()]
         container["workingDir"] = str(self._folder)
-        if component == "router":
-            container["readinessProbe"]["httpGet"]["port"] = 9001
         return deployment
 
     def _here(self, word: str) -> str:
@@ -197,7 +206,7 @@ class Installation:
         return httpx.get(f"http://{router}:9001/metrics", trust_env=False, timeout=5.0).text
 
     def load(self, router: str) -> dict[str, Any]:
-        (load,) = httpx.get(f"http://{router}:9001/load", trust_env=False, timeout=5.0).json()
+        (load,) = httpx.get(f"http://{router}:9001/load?scope=instance", trust_env=False, timeout=5.0).json()
         return dict(load)
 
     @contextmanager

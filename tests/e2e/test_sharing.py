@@ -6,7 +6,9 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -22,6 +24,13 @@ from tests.places import a_place
 from tests.router_process import RouterProcess, routing
 
 UNEVEN = [6.0, 2.0, 1.0]
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A short one: a unix socket's must be."""
+    with TemporaryDirectory(prefix="sg-") as path:
+        yield Path(path)
 
 
 def now() -> float:

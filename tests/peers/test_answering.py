@@ -14,7 +14,7 @@ from router.peers.answering import HELLO_WITHIN_S, Answer
 from tests.peers.company import Stranger, stranger_at
 from tests.virtual_time import armed, now, on_virtual_time, settle
 
-WELCOME = Welcome(VERSION, "here", draining=True)
+WELCOME = Welcome(VERSION, "here", may_own=False)
 
 
 class Called:

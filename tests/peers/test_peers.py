@@ -134,6 +134,25 @@ async def test_one_instance_at_two_addresses_is_one(folder: Path) -> None:
 
 
 @on_virtual_time
+async def test_another_address_of_one_instance_is_called_once_the_first_is_listed_no_more(folder: Path) -> None:
+    company = Company(folder)
+    a, b = await company.start("a", "b")
+    twice = [Instance(id=f"b{number}", admin="", socket=str(folder / f"way-{number}")) for number in range(2)]
+    for each in twice:
+        Path(each.socket).symlink_to(b.path)  # noqa: ASYNC240 - a file of the test's
+    own = Instance(id="a", admin="", socket=str(a.path))
+    b.follow(["a", "b"])
+    a.peers.follow([own, *twice], "a")
+    await asyncio.sleep(1.0)
+    (met,) = [peer.place for peer in a.peers.seen()]
+    (other,) = [each for each in twice if each.id != met]
+    a.peers.follow([own, other], "a")
+    await asyncio.sleep(1.0)
+    assert [(peer.name, peer.place) for peer in a.peers.seen()] == [(b.name, other.id)]
+    await asyncio.gather(a.end(), b.end())
+
+
+@on_virtual_time
 async def test_an_instance_without_an_address_is_not_called_but_counts_as_there(folder: Path) -> None:
     company = Company(folder)
     (a,) = await company.start("a")

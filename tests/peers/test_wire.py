@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from router.core.frames import MAX_FRAME_BYTES, MAX_PERMITS, VERSION, Beat, Hello, encoded
+from router.core.frames import MAX_FRAME_BYTES, MAX_PERMITS, VERSION, Ask, Beat, Hello, encoded
 from router.peers.wire import Wire
 from tests.peers.company import Stranger, stranger_at, view
 from tests.virtual_time import on_virtual_time, settle
@@ -133,6 +133,17 @@ async def test_the_largest_frame_crosses_and_one_byte_more_is_not_sent(
         end.wire.send([Hello(VERSION, "a", "x" * (room + 1))])
         await stranger.is_cut.wait()
         assert "can't tell another instance what this one holds: a frame of 4,194,305 bytes" in caplog.text
+
+
+@on_virtual_time
+async def test_what_is_too_much_for_one_frame_crosses_in_several_and_in_order(folder: Path) -> None:
+    async with wired(folder) as (end, stranger):
+        asks = [Ask("iris/blue", number, 0.0, ("r" * 60_000,)) for number in range(200)]
+        end.wire.send(asks)
+        async with asyncio.timeout(10):
+            while len(stranger.heard) < len(asks):  # noqa: ASYNC110 - twelve megabytes in pieces
+                await asyncio.sleep(0.001)
+        assert stranger.heard == asks
 
 
 @on_virtual_time

@@ -48,7 +48,7 @@ class Running:
         return {file.read_text() for file in self.folder.glob("[0-9]-*")}
 
     async def until(self, *indices: int) -> None:
-        await until(lambda: [index for index, _ in self.workers] == list(indices))
+        await until(lambda: [index for index, _ in self.workers] == list(indices) and "" not in self.inherited())
 
     def wish(self, text: str) -> None:
         (self.folder / "new").write_text(text)

@@ -8,7 +8,10 @@ I/O: files below one directory, readable by their owner only.
     scale/<endpoint>.<deployment>.json a wished number of replicas
     by-hand.json                       what an administrator set: see by_hand.py
     drained/<uid>/<id>                 a router's word that a leaving replica has no request of its any more
-    routers/<id>.json                  where a router listens, for each one that lives
+    routers/<id>.json                  where a router process listens, for each one that lives
+    peers/<id>.sock                    where it answers the others of this machine
+    workers.json                       a wished number of them: see workers/parent.py
+    ledgers/                           what workers count: see ledger.py
     keys/, vault/                      see keys.py, vault.py
     decisions/                         what the autoscaler decided, and why: the autoscaler's own
     logs/                              what replicas and the router print
