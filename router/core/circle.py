@@ -2,8 +2,8 @@
 
 Pure. The platform lists places; a process at a place has a name, and another process there has another. Whoever answers
 is up for SILENT_S. A listed place that can't be reached is *missing*: it may be cut off rather than gone, and working
-with the slots that are its own. One that never worked with this one is a stranger, and likely still starting, for
-STRANGER_S; so long a new instance waits for those that it was told of.
+with the slots that are its own. One that has never been heard, or is heard and never worked with this one, is a
+stranger, and likely still starting, for STRANGER_S; so long a new instance waits for those that it was told of.
 """
 
 from __future__ import annotations
@@ -138,8 +138,9 @@ class Circle:
         if self._own_place not in self._listed:
             return
         there = {link.place for name in works if (link := self.links.get(name)) is not None and link.is_up(now)}
+        gone = self._reached - {link.place for link in self.links.values() if link.is_up(now)}
         for place, since in sorted(self._listed.items()):
-            is_stranger = place not in self._known and now - since < STRANGER_S
+            is_stranger = place not in self._known | gone and now - since < STRANGER_S
             if place != self._own_place and place not in there and not is_stranger:
                 yield place
 

@@ -81,6 +81,13 @@ def test_one_that_worked_with_this_one_is_missing_as_soon_as_it_is_silent_or_doe
     assert missing(circle, 2.0) == []
 
 
+def test_one_that_was_heard_and_is_not_any_more_is_no_stranger() -> None:
+    circle = circle_of("p", "q")
+    circle.met("other", "q", False, 0.0)
+    assert missing(circle, SILENT_S - 0.1, "me") == []
+    assert missing(circle, SILENT_S, "me") == ["q"]
+
+
 def test_a_stranger_is_missing_only_after_it_had_time_to_start() -> None:
     circle = circle_of("p")
     circle.list_places(["p", "q"], "p", 10.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from router.core.circle import LEASE_S, SILENT_S
 from router.core.frames import Grant, Recall
@@ -21,6 +21,7 @@ TestSharing.settings = settings(
     derandomize="SHARING_EXAMPLES" not in os.environ,  # a soak looks for what is new, a suite says the same each time
     stateful_step_count=40,
     deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # to shrink takes minutes; a soak may
     suppress_health_check=list(HealthCheck),
 )
 

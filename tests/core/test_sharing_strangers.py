@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from router.core.circle import SILENT_S
 from tests.core.sharing_scene import Scene
 
 
@@ -45,3 +46,16 @@ def test_two_that_started_alone_lend_nothing_of_each_others_when_they_meet() -> 
     scene.seconds(5)
     assert len(scene.net.flights) == 1
     assert scene.most == 1
+
+
+def test_a_new_one_that_has_only_just_met_one_that_hangs_leaves_it_its_slots() -> None:
+    scene = Scene(1, fleet=12)
+    old = scene.net.alive[0]
+    new = scene.boot("q")
+    scene.tell(new)
+    scene.connect()
+    old.is_hung = True
+    scene.seconds(SILENT_S + 0.4)
+    assert new.sharing.missing == (old.place,)
+    scene.request(new, 12)
+    assert 0 < len(scene.net.flights) < 12
