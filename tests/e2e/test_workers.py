@@ -23,6 +23,9 @@ from tests.router_process import STARTS_WITHIN_S, RouterProcess, declare, routin
 ACROSS = 8
 """Clients that ask at the same time, each over a connection of its own."""
 
+MOMENT_S = 0.3
+"""In which what one worker has in flight is known to the others: each says so ten times a second."""
+
 
 class Crewed:
     """A router of several workers before one replica, and one who looks at it."""
@@ -122,6 +125,7 @@ async def test_a_worker_that_is_killed_is_replaced_and_its_requests_alone_are_lo
         async with load(one) as made:
             await asyncio.sleep(0.5)
         replies = made.replies.total()
+        await asyncio.sleep(MOMENT_S)
         before = await one.scrape()
         assert set(made.replies) == {200}
         assert made.failures == []
