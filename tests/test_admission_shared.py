@@ -19,6 +19,24 @@ from tests.virtual_time import armed, now, on_virtual_time, settle
 
 
 @on_virtual_time
+async def test_only_a_queue_is_told_to_who_waits_for_one_and_not_the_way_of_a_grant() -> None:
+    async with shop_of("rs", "ab", max_queue_wait_ms=60_000) as shop:
+        other = shop.other
+        pressure = other.admission._pressure
+        first = await other.slot()
+        assert pressure.generation == 0
+        second = await other.slot()
+        waiting = [other.asked(), other.asked()]
+        await settle()
+        assert pressure.generation == 1
+        for permit in (first, second):
+            other.admission.release(permit)
+        for permit in await asyncio.gather(*waiting):
+            other.admission.release(permit)
+        await shop.until_idle()
+
+
+@on_virtual_time
 async def test_there_is_one_queue_in_the_order_of_arrival_whoever_was_asked() -> None:
     async with shop_of("r", "abc", max_queue_wait_ms=60_000) as shop:
         served: list[int] = []
