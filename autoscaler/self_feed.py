@@ -11,18 +11,12 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-import httpx
-import msgspec
-
-from autoscaler.feed import Identify
 from router.core.model import Instance, Routing
-from router.platforms import identity
-from router.platforms.handshake import closing_handshakes
+from router.platforms.instance_pages import Identify, InstancePages, UselessAnswer, why
 
 WITHIN_S = 3.0
 AT_ONCE = 16
 """Handshakes cost the autoscaler, too."""
-MAX_REPLY_BYTES = 65_536
 
 log = logging.getLogger("scoregate.autoscaler")
 
@@ -48,7 +42,7 @@ class SelfFeed:
                 async with asyncio.timeout(WITHIN_S):
                     routing = await self._fetch(instance)
             except Exception as error:
-                fault = _said(error)
+                fault = why(error)
                 if self._faults.get(instance.id) != fault:
                     self._faults[instance.id] = fault
                     log.warning("router %s at %s does not tell of its work: %s", instance.id, instance.peer, fault)
@@ -59,30 +53,6 @@ class SelfFeed:
 
     async def _fetch(self, instance: Instance) -> Routing:
         if not instance.peer:
-            raise ValueError("it has no port between instances")
-        async with (
-            httpx.AsyncClient(trust_env=False, timeout=None, verify=await self._identify()) as client,
-            closing_handshakes() as trace,
-            client.stream(
-                "GET",
-                f"{instance.peer}/routing",
-                headers={"accept": "application/json", "accept-encoding": "identity", "connection": "close"},
-                extensions={"sni_hostname": identity.NAME, "trace": trace},
-            ) as reply,
-        ):
-            if reply.status_code != 200:
-                raise ValueError(f"it answers {reply.status_code}")
-            content = bytearray()
-            async for piece in reply.aiter_raw():
-                content += piece
-                if len(content) > MAX_REPLY_BYTES:
-                    raise ValueError(f"its answer has more than {MAX_REPLY_BYTES} bytes")
-            return msgspec.json.decode(content, type=Routing)
-
-
-def _said(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return "it does not answer in time"
-    if isinstance(error, msgspec.DecodeError | UnicodeDecodeError):
-        return f"its answer is not a router's: {error}"
-    return str(error) or type(error).__name__
+            raise UselessAnswer("it has no port between instances")
+        async with InstancePages(instance, self._identify) as pages:
+            return (await pages.read("/routing", Routing)).said

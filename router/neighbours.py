@@ -8,23 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
-import httpx
-import msgspec
 from msgspec.structs import replace
 
 from router.core.circle import Peer
 from router.core.loads import Gathered, merged
 from router.core.model import Instance, InstanceStanding, Load, Snapshot
-from router.platforms import identity
-from router.platforms.handshake import Trace, closing_handshakes
+from router.platforms.instance_pages import Identify, InstancePages, why
 
 PATIENCE_S = 0.5
-MAX_REPLY_BYTES = 8 * 2**20
 _OWN = {"scope": "instance"}
 _SELF = Peer("", None, is_up=True, silent_s=0.0, may_own=True, agrees=True)
 _UNSEEN = Peer("-", None, is_up=False, silent_s=0.0, may_own=True, agrees=False)
@@ -54,11 +49,10 @@ class Asking(Protocol):
 class Neighbours:
     """Connections are kept from one question to the next. `close` it in the end."""
 
-    def __init__(self, asking: Asking, identify: Callable[[], Awaitable[ssl.SSLContext]]) -> None:
-        """`identify`: how this process shows who it is. It may raise PlatformError."""
+    def __init__(self, asking: Asking, identify: Identify) -> None:
         self._asking = asking
         self._identify = identify
-        self._clients: dict[Instance, httpx.AsyncClient] = {}
+        self._pages: dict[Instance, InstancePages] = {}
 
     async def gathered(self) -> Gathered:
         """The load of all, this one's included."""
@@ -87,50 +81,29 @@ class Neighbours:
     async def loads(self, instances: Sequence[Instance]) -> dict[str, list[Load]]:
         """By the ids of those that answer in time. Who was asked before and is none of these is forgotten."""
         present = [replace(instance, serves=True) for instance in instances]  # no matter for how it is reached
-        for gone in self._clients.keys() - set(present):
-            await self._forget(gone)
+        for gone in self._pages.keys() - set(present):
+            if (pages := self._pages.pop(gone, None)) is not None:  # who asks at the same time may have been first
+                await pages.close()
         told = await asyncio.gather(*(self._ask(instance) for instance in present))
         return {instance.id: loads for instance, loads in zip(present, told, strict=True) if loads is not None}
 
     async def close(self) -> None:
-        for instance in list(self._clients):
-            await self._forget(instance)
+        while self._pages:
+            await self._pages.popitem()[1].close()
 
     async def _ask(self, instance: Instance) -> list[Load] | None:
+        if (pages := self._pages.get(instance)) is None:
+            pages = self._pages[instance] = InstancePages(instance, self._identify)
         try:
             async with asyncio.timeout(PATIENCE_S):
-                return await self._fetch(await self._client(instance), instance)
+                return (await pages.read("/load", list[Load], _OWN)).said
         except Exception as error:  # whatever it is, the others' word counts
-            _log.debug("instance %s does not tell its load: %s", instance.id, str(error) or type(error).__name__)
-            await self._forget(instance)  # the next connection may have to show who this process is by then
+            _log.debug("instance %s does not tell its load: %s", instance.id, why(error))
+            await pages.close()  # the next connection may have to show who this process is by then
             return None
-
-    async def _client(self, instance: Instance) -> httpx.AsyncClient:
-        if (known := self._clients.get(instance)) is not None:
-            return known
-        url, verify = instance.peer or instance.admin, await self._identify() if instance.peer else False
-        if instance not in self._clients:  # two may have asked at the same time
-            self._clients[instance] = httpx.AsyncClient(base_url=url, trust_env=False, timeout=None, verify=verify)
-        return self._clients[instance]
-
-    async def _fetch(self, client: httpx.AsyncClient, instance: Instance) -> list[Load]:
-        headers = {"accept": "application/json", "accept-encoding": "identity"}
-        async with (
-            closing_handshakes() as trace,
-            client.stream("GET", "/load", params=_OWN, headers=headers, extensions=_over_tls(instance, trace)) as reply,
-        ):
-            reply.raise_for_status()
-            content = bytearray()
-            async for piece in reply.aiter_raw():
-                content += piece
-                if len(content) > MAX_REPLY_BYTES:
-                    raise ValueError(f"its answer has more than {MAX_REPLY_BYTES} bytes")
-            return msgspec.json.decode(content, type=list[Load])
-
-    async def _forget(self, instance: Instance) -> None:
-        client = self._clients.pop(instance, None)
-        if client is not None:
-            await client.aclose()
+        finally:
+            if self._pages.get(instance) is not pages:  # forgotten meanwhile
+                await pages.close()
 
 
 def _standing(id: str, loads: list[Load] | None, peer: Peer, owns: int) -> InstanceStanding:
@@ -144,7 +117,3 @@ def _standing(id: str, loads: list[Load] | None, peer: Peer, owns: int) -> Insta
         view_agrees=peer.agrees,
         in_flight=None if loads is None else sum(load.in_flight for load in loads),
     )
-
-
-def _over_tls(instance: Instance, trace: Trace) -> dict[str, Any]:
-    return {"sni_hostname": identity.NAME, "trace": trace} if instance.peer else {}

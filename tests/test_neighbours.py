@@ -16,7 +16,7 @@ from router import neighbours as module
 from router.core.circle import Peer
 from router.core.model import Instance, Load, Snapshot
 from router.neighbours import Neighbours
-from router.platforms import PlatformError
+from router.platforms import PlatformError, instance_pages
 from router.platforms.memory_administration import MemoryVault
 from tests.autoscaler.nouns import load
 from tests.identities import open_identity
@@ -140,7 +140,7 @@ async def test_who_does_not_answer_as_it_should_is_left_out_and_asked_again(
     monkeypatch: pytest.MonkeyPatch, answer: Answer
 ) -> None:
     monkeypatch.setattr(module, "PATIENCE_S", 0.3 if answer is silent else 20.0)
-    monkeypatch.setattr(module, "MAX_REPLY_BYTES", 100_000)
+    monkeypatch.setattr(instance_pages, "MAX_REPLY_BYTES", 100_000)
     async with instance("bad", answer) as (bad, asked), instance("good", busy(4)) as (good, _):
         all_ = Neighbours(Asking(bad, good), nobody)
         loads, answered, known = await all_.gathered()
@@ -196,14 +196,14 @@ async def test_connections_to_those_that_left_are_closed() -> None:
         asking = Asking(a, b)
         all_ = Neighbours(asking, nobody)
         await all_.gathered()
-        assert len(all_._clients) == 2
+        assert len(all_._pages) == 2
         asking.snapshot = Snapshot(instances=(b,))
         await all_.gathered()
-        (left,) = all_._clients.values()
-        assert not left.is_closed
+        (left,) = all_._pages.values()
+        assert left._client is not None
         await all_.close()
-        assert left.is_closed
-        assert not all_._clients
+        assert left._client is None
+        assert not all_._pages
 
 
 async def test_many_questions_at_once_share_what_there_is() -> None:
@@ -211,7 +211,7 @@ async def test_many_questions_at_once_share_what_there_is() -> None:
         all_ = Neighbours(Asking(a), nobody)
         told = await asyncio.gather(*(all_.gathered() for _ in range(8)))
         assert {answered for _, answered, _ in told} == {2}
-        assert len(all_._clients) == 1
+        assert len(all_._pages) == 1
         await all_.close()
 
 

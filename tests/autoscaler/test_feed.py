@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from autoscaler import feed as feed_module
 from autoscaler.feed import SEQUENCE, Feed
 from router.core.model import Instance, Load
-from router.platforms import PlatformError
+from router.platforms import PlatformError, instance_pages
 from router.platforms.memory_administration import MemoryVault
 from tests.autoscaler.nouns import load
 from tests.identities import open_identity
@@ -192,7 +192,7 @@ async def test_who_answers_badly_is_named_once_and_the_others_are_heard(
     answer: Answer,
     complaint: str,
 ) -> None:
-    monkeypatch.setattr(feed_module, "MAX_REPLY_BYTES", 100_000)
+    monkeypatch.setattr(instance_pages, "MAX_REPLY_BYTES", 100_000)
     if "in time" in complaint:
         monkeypatch.setattr(feed_module, "PATIENCE_S", 0.3)
     caplog.set_level(logging.INFO)

@@ -12,9 +12,9 @@ import msgspec
 import pytest
 
 from autoscaler import self_feed as self_feed_module
-from autoscaler.self_feed import MAX_REPLY_BYTES, SelfFeed
+from autoscaler.self_feed import SelfFeed
 from router.core.model import Instance
-from router.platforms import PlatformError
+from router.platforms import PlatformError, instance_pages
 from router.platforms.memory_administration import MemoryVault
 from tests.autoscaler.test_self_observer import routing
 from tests.identities import open_identity
@@ -89,7 +89,7 @@ async def test_nobody_is_nobody(asked: Asked) -> None:
         (saying(b"[]"), "its answer is not a router's"),
         (saying(b"\xff"), "its answer is not a router's"),
         (saying(b"", "404 Not Found"), "it answers 404"),
-        (saying(b"x" * (MAX_REPLY_BYTES + 1)), "has more than 65536 bytes"),
+        (saying(b"x" * 65_537), "has more than 65536 bytes"),
         (silent, "it does not answer in time"),
     ],
     ids=["no word", "no text", "refused", "too long", "silent"],
@@ -98,6 +98,7 @@ async def test_a_useless_answer_is_left_out_and_said_once(
     asked: Asked, answer: Answer, why: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(self_feed_module, "WITHIN_S", 1.0)
+    monkeypatch.setattr(instance_pages, "MAX_REPLY_BYTES", 65_536)
     caplog.set_level(logging.INFO, "scoregate.autoscaler")
     async with asked.router("a", WELL) as a, asked.router("b", answer) as b:
         for _ in range(2):
