@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import math
 import resource
 import signal
 import time
@@ -41,6 +40,7 @@ from router.listening import listener, url_of
 from router.listening.between_instances import BetweenInstances
 from router.listening.certificate import Certificate
 from router.listening.entrances import Entrances
+from router.listening.turns import ReadyFirst
 from router.load_page import instances_app
 from router.metrics import Observed, registry_of
 from router.neighbours import Neighbours
@@ -114,8 +114,8 @@ class RouterServer:
         ):
             entrances = Entrances(config, self._certificate, sockets, self._share)
             registry = registry_of(*self._shown())
-            patience_s = math.ceil(config.drain_timeout_ms / 1000)
-            admin_listener = listener(admin_app(self, registry, self._desk), "h11", 1)
+            ready_first = self._share and ReadyFirst(self.not_ready_because)
+            admin_listener = listener(admin_app(self, registry, self._desk), "h11", 1, ready_first)
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, self.stop)
             reporting = asyncio.create_task(self._report_drained())
@@ -130,7 +130,7 @@ class RouterServer:
             following = asyncio.create_task(self._follow())
             try:
                 await self._wait_to_be_ready(following)
-                await entrances.open(self._app, protocol_of(self._clients), self._clients, patience_s)
+                await entrances.open(self._app, protocol_of(self._clients), self._clients)
                 await admin_listener.until_started(administering)
                 await self._wait_for_stop(following)
                 if self._is_leaving:

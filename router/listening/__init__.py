@@ -24,7 +24,6 @@ class Listener(uvicorn.Server):
     """uvicorn's server, with signals left to ours: it would close at SIGTERM, and end by the signal."""
 
     share: Share | None = None
-    """Of the connections, where other processes listen on the same sockets."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         share = self.share
@@ -57,9 +56,10 @@ class Listener(uvicorn.Server):
             await asyncio.sleep(0.005)  # uvicorn sets a flag, and has no event to wait for
 
 
-def listener(app: Callable[..., Any], http: object, patience_s: int) -> Listener:
-    """`http`: what makes the protocol of a connection. `patience_s`: for requests in flight, once it shall end."""
-    return Listener(
+def listener(app: Callable[..., Any], http: object, patience_s: int, share: Share | None = None) -> Listener:
+    """`http`: what makes the protocol of a connection. `patience_s`: for requests in flight, once it shall end.
+    `share`: of the connections, where other processes listen on the same sockets."""
+    made = Listener(
         uvicorn.Config(
             app,
             http=http,  # type: ignore[arg-type]  # it takes any callable that makes a protocol
@@ -74,6 +74,8 @@ def listener(app: Callable[..., Any], http: object, patience_s: int) -> Listener
             timeout_graceful_shutdown=patience_s,
         )
     )
+    made.share = share
+    return made
 
 
 @contextmanager

@@ -7,6 +7,7 @@ tells clients where to go, unless insecure connections are allowed.
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -40,17 +41,16 @@ class Entrances:
         """Where clients score."""
         return url_of(self._plain) if self._tls is None else url_of(self._tls, "https")
 
-    async def open(
-        self, app: Callable[..., Any], http: Callable[..., asyncio.Protocol], clients: Clients, patience_s: int
-    ) -> None:
-        """Returns when connections are taken. `patience_s`: for requests in flight, once it shall end."""
+    async def open(self, app: Callable[..., Any], http: Callable[..., asyncio.Protocol], clients: Clients) -> None:
+        """Returns when connections are taken."""
         certificate, on_plain = self._certificate, app
+        patience_s = math.ceil(self._config.drain_timeout_ms / 1000)
         if certificate is not None and self._tls is not None:
             if not self._config.allow_insecure_connections:
                 on_plain = self._https_only(clients, self._tls)
             over_tls = self._passed_on(encrypted(http, certificate.current, clients), clients)
-            self._serve(listener(app, over_tls, patience_s), self._tls)
-        self._serve(listener(on_plain, self._passed_on(http, clients), patience_s), self._plain)
+            self._serve(listener(app, over_tls, patience_s, self._share), self._tls)
+        self._serve(listener(on_plain, self._passed_on(http, clients), patience_s, self._share), self._plain)
         for one, serving in zip(self._listeners, self._serving, strict=True):
             await one.until_started(serving)
 
@@ -66,7 +66,6 @@ class Entrances:
         await asyncio.gather(*self._serving)
 
     def _serve(self, one: Listener, sock: Any) -> None:
-        one.share = self._share
         self._listeners.append(one)
         self._serving.append(asyncio.create_task(one.serve([sock])))
 

@@ -36,6 +36,23 @@ class Share(Protocol):
         """No more are taken: nobody need wait for this one."""
 
 
+class ReadyFirst:
+    """A share of what any worker may be asked: one that is not ready, and so would speak for all, lets the others go
+    first."""
+
+    def __init__(self, not_ready_because: Callable[[], str | None]) -> None:
+        self._not_ready_because = not_ready_because
+
+    def is_ahead(self) -> bool:
+        return self._not_ready_because() is not None
+
+    def took_one(self) -> None:
+        """None has had enough."""
+
+    def leave(self) -> None:
+        """Nobody counts."""
+
+
 class Turns:
     """For uvicorn, in the place of what `loop.create_server` returns."""
 

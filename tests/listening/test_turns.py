@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from router.listening.turns import Turns
+from router.listening.turns import ReadyFirst, Turns
 from tests.models import until
 
 
@@ -75,6 +75,34 @@ async def test_what_waits_goes_to_the_one_who_is_behind(sock: socket.socket, mon
         assert (ahead.taken, behind.taken) == (0, 30)
         for turns in both:
             turns.close()
+
+
+async def test_who_is_not_ready_lets_those_that_are_go_first(
+    sock: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("router.listening.turns._OTHERS_FIRST_S", 5.0)
+    taken, reasons = {"starting": 0, "ready": 0}, {"starting": "it has not met the others", "ready": None}
+
+    class Counted(ReadyFirst):
+        def __init__(self, name: str) -> None:
+            super().__init__(lambda: reasons[name])
+            self.name = name
+
+        def took_one(self) -> None:
+            taken[self.name] += 1
+
+    with sock.dup() as another:
+        both = [Turns(sock, Echo, 64, Counted("starting")), Turns(another, Echo, 64, Counted("ready"))]
+        assert await asyncio.gather(*(asked(sock) for _ in range(20))) == [b"hello"] * 20
+        assert taken == {"starting": 0, "ready": 20}
+        for turns in both:
+            turns.close()
+
+
+async def test_where_none_is_ready_they_answer_all_the_same(sock: socket.socket) -> None:
+    turns = Turns(sock, Echo, 64, ReadyFirst(lambda: "no endpoints are known yet"))
+    assert await asyncio.gather(*(asked(sock) for _ in range(20))) == [b"hello"] * 20
+    turns.close()
 
 
 async def test_who_is_ahead_takes_some_when_nobody_else_does(sock: socket.socket) -> None:
