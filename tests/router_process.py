@@ -12,7 +12,7 @@ import signal
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,17 @@ def listening_ports() -> set[int]:
     """Of this machine. Nobody is connected to for it, for some tests count connections."""
     lines = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()]
     return {int(line[1].rpartition(":")[2], 16) for line in lines if line[3] == "0A"}
+
+
+def connections_of(pid: int, port: int) -> int:
+    """How many of those to this port the process has taken."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+    taken = {f"socket:[{line[9]}]" for line in lines if line[3] == "01" and int(line[1].rpartition(":")[2], 16) == port}
+    has: list[str] = []
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):  # it was closed while we looked
+            has.append(os.readlink(descriptor))
+    return len(taken.intersection(has))
 
 
 class RouterProcess:

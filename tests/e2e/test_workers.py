@@ -18,10 +18,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from router.platforms.local.running import started as start_of
 from tests.front import SCORE
 from tests.models import Model, served
-from tests.router_process import STARTS_WITHIN_S, RouterProcess, declare, routing
+from tests.router_process import STARTS_WITHIN_S, RouterProcess, connections_of, declare, routing
 
 ACROSS = 8
 """Clients that ask at the same time, each over a connection of its own."""
+
+MOST = 60
+"""Clients that come one by one, until each worker has some."""
 
 MOMENT_S = 0.3
 """In which what one worker has in flight is known to the others: each says so ten times a second."""
@@ -159,16 +162,24 @@ async def test_a_worker_that_is_killed_is_replaced_and_its_requests_alone_are_lo
 async def test_requests_of_other_workers_go_on_when_one_is_killed(tmp_path: Path) -> None:
     async with crewed(tmp_path, 2) as one:
         one.model.gate.clear()
-        async with load(one) as made:
-            await one.until("all have come", lambda: one.model.begun == ACROSS)
-            os.kill(one.workers[0], signal.SIGKILL)
-            await one.until("some are lost", lambda: len(made.failures) > 0)
-            await one.until_workers(2)
+        made = Load()
+        async with asyncio.TaskGroup() as clients:
+            for number in range(1, MOST + 1):
+                clients.create_task(made.ask(one))
+                await one.until("it has come", lambda number=number: one.model.begun == number)  # type: ignore[misc]
+                taken = {index: connections_of(pid, one.router.port) for index, pid in one.workers.items()}
+                if min(taken.values()) > 1:
+                    break
+            assert min(taken.values()) > 1, f"each worker has some: {taken}"
+            victim = one.workers[0]
+            os.kill(victim, signal.SIGKILL)
+            await one.until("its requests are lost", lambda: len(made.failures) == taken[0])
+            await one.until("a replacement", lambda: one.workers.get(0, victim) != victim)
             made.is_over = True
             one.model.gate.set()
-        assert made.replies.total() >= 1, "those of the other"
-        assert len(made.failures) + made.replies.total() >= ACROSS
-        assert len(made.failures) < ACROSS
+        assert len(made.failures) == taken[0], "and no other one's"
+        assert set(made.replies) == {200}
+        assert made.replies.total() >= taken[1]
 
 
 async def test_figures_never_fall_and_what_is_in_flight_is_that_of_all(tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ async def test_what_a_client_uploads_behind_its_reply_is_not_read_for_ever(
     client = await stage.client()
     await client.send(UPLOAD)
     wire = await stage.replica.connection()
+    await wire.until(b"start")
     await wire.send(reply(b"no, thanks", status=413))
     await client.last_reply()
     await until(lambda: stage.clients.count == 0)
@@ -81,6 +82,7 @@ async def test_the_slot_of_an_early_reply_is_free_at_once(stage: Stage) -> None:
     client = await stage.client()
     await client.send(UPLOAD)
     wire = await stage.replica.connection()
+    await wire.until(b"start")
     await wire.send(reply(b"early", status=400))
     await client.reply()
     assert stage.in_flight == 0

@@ -232,5 +232,6 @@ async def test_the_slot_is_left_before_the_next_try(open_stage: OpenStage) -> No
     again = await other.connection()
     assert stage.in_flight == 1
     assert stage.fleet.loads()[0].replicas[one.uid] == 0
+    await again.request()  # a reply that came before it would be nobody's
     await again.send(reply(b"ok"))
     assert (await client.reply()).body == b"ok"
