@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from router.platforms.local.ports import Ports
+
 ROOT = Path(__file__).parent.parent
 """Where `python -m bench.…` and `python -m router` find their modules."""
 
 GRACE_S = 5.0
 """From SIGTERM to SIGKILL."""
+
+_PORTS = Ports("127.0.0.1")
 
 
 class ProcessGroup:
@@ -103,14 +106,13 @@ def cpu_time_us(pid: int) -> float:
 
 
 def free_port() -> int:
-    return free_ports(1)[0]
+    """Of 127.0.0.1. Nobody else gets it: not from the kernel, nor here while this process lives."""
+    return _PORTS.take()
 
 
 def free_ports(count: int) -> list[int]:
     """All different."""
-    with ExitStack() as stack:
-        listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [listener.getsockname()[1] for listener in listeners]
+    return [free_port() for _ in range(count)]
 
 
 def _process_groups() -> Iterator[tuple[int, int]]:

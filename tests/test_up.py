@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator, Callable
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import router
+from bench.processes import free_port
 
 ROOT = str(Path(router.__file__).parent.parent)
 UP = """
@@ -115,8 +115,7 @@ async def running(folder: Path, **env: str) -> AsyncIterator[Run]:
     (folder / "scaler.py").write_text(SCALER)
     if not (folder / "endpoints.yaml").exists():
         (folder / "endpoints.yaml").write_text(json.dumps(ENDPOINTS))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-c", UP, str(folder), str(port)]
     process = await asyncio.create_subprocess_exec(
         *command, cwd=folder, stdout=PIPE, stderr=STDOUT, env={**os.environ, "PYTHONPATH": ROOT, **env}

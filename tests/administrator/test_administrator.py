@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, get_origin
 
 import pytest
 
+from bench.processes import free_port
 from router.administrator import Administrator, AsyncAdministrator, calls, trust
 from router.administrator.calls import AdministrationError, Call
 from router.administrator.place import Place
@@ -110,8 +110,7 @@ async def test_a_wrong_key_says_whose_it_is_not(router: Administered, ask: Ask) 
 
 
 async def test_where_nobody_listens_the_message_says_what_to_do(ask: Ask) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    url = f"http://127.0.0.1:{free_port()}"
     error = await refusal(ask(Place(url, ADMIN_KEY), calls.keys("iris")))
     assert (error.code, error.status) == ("Unreachable", None)
     assert all(words in error.message for words in (url, "scoregate up FILE", "kubectl port-forward"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +12,7 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
+from bench.processes import free_port
 from router import client
 from router.administrator import Administrator, AsyncAdministrator
 from router.administrator.place import Place
@@ -211,8 +211,7 @@ async def test_the_admin_key_goes_to_no_other_machine_over_plain_http(use: Use) 
 
 
 async def test_where_nobody_answers(use: Use) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(ScoringError) as caught:
         await use({"url": url}, "score", {})
     assert (caught.value.code, caught.value.status) == ("Unreachable", None)

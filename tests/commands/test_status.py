@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -17,6 +16,7 @@ import pytest
 from click.testing import Result
 from msgspec.structs import replace
 
+from bench.processes import free_port
 from router.commands.status import duration
 from router.core.model import Hold, InstanceStanding
 from router.load_page import INSTANCES_HEADER
@@ -113,8 +113,7 @@ def test_status_without_a_router_says_what_to_do_next(tmp_path: Path) -> None:
 
 
 def test_status_of_a_router_that_does_not_answer_says_so(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    url = f"http://127.0.0.1:{free_port()}"
     StateDirectory(tmp_path).write_router(a_place(url, url))
     message = failed("status", "--state-dir", tmp_path)
     assert f"does not answer on {url}" in message

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import math
 import shutil
-import socket
 from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,6 +18,7 @@ import httpx
 import pytest
 import yaml
 
+from bench.processes import free_port
 from tests.deploy.rules import PROMETHEUS, RULES
 
 STARTS_WITHIN_S = 60.0
@@ -109,5 +109,4 @@ async def _ready(client: httpx.AsyncClient, process: asyncio.subprocess.Process,
 
 
 def _free_address() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return f"127.0.0.1:{sock.getsockname()[1]}"
+    return f"127.0.0.1:{free_port()}"

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,8 @@ from typing import Any
 
 import httpx
 import pytest
+
+from bench.processes import free_port
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "iris"
 START_WITHIN_S = 120.0
@@ -29,11 +30,6 @@ def until(what: str, condition: Callable[[], Any], within_s: float = START_WITHI
         assert time.monotonic() < deadline, f"not within {within_s:g} s: {what}"
         time.sleep(0.05)
     return result
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
 
 
 class Terminal:

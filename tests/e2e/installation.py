@@ -24,9 +24,10 @@ import httpx
 import yaml
 
 from bench.openloop import Plan, generate
+from bench.processes import free_port
 from bench.tally import Report
 from tests.deploy.shipped import DEFINITION, ROOT, rendered
-from tests.e2e.conftest import EXAMPLE, free_port, until
+from tests.e2e.conftest import EXAMPLE, until
 from tests.e2e.pod_network import PodNetwork
 from tests.kubernetes.cluster import Cluster
 

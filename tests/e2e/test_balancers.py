@@ -16,8 +16,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from bench.processes import free_port
 from tests.certificates import NAME, Authority
-from tests.e2e.conftest import free_port
 from tests.front import SCORE
 from tests.models import PATIENCE_S
 from tests.router_process import RouterProcess, declare, routing

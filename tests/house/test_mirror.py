@@ -18,7 +18,6 @@ ELSEWHERE = {
     "router/platforms/local/declared.py": ("tests/platforms/test_supervisor.py", "the supervisor's view of its file"),
     "router/platforms/local/group.py": ("tests/platforms/test_replica.py", "a replica is a group of processes"),
     "router/platforms/local/guard.py": ("tests/test_up.py", "seen only when its parent is killed: nothing survives"),
-    "router/platforms/local/ports.py": ("tests/platforms/test_replica.py", "a replica is started with a port of these"),
     "router/platforms/local/race.py": ("tests/platforms/test_keeper.py", "the keeper's one way to wait"),
     "router/platforms/kubernetes/leading/__init__.py": (
         "tests/platforms/kubernetes",

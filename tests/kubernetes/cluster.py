@@ -25,6 +25,8 @@ from typing import Any
 import pytest
 import yaml
 
+from bench.processes import free_port
+
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT.parent / "shared" / "kubernetes"
 TOOLS = ("bash", "openssl", "xz", "curl", "kubectl", "ip")
@@ -223,11 +225,9 @@ def free_network() -> IPv4Network:
 
 
 def free_ports(count: int) -> list[int]:
-    """Each with a free one after it: etcd takes two. None that the kernel gives to who asks for any; begins where no
-    other process does."""
-    first = 20_000 + os.getpid() % 1_000 * 10
-    pairs = (port for port in range(first, first + 2_000, 2) if all(map(_is_free, (port, port + 1))))
-    return list(islice(pairs, count))
+    """Each with a free one after it: etcd takes two."""
+    firsts = (port for port in iter(free_port, None) if _is_free(port + 1))
+    return list(islice(firsts, count))
 
 
 def _is_free(port: int) -> bool:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import httpx
 import pytest
 
+from bench.processes import free_port
 from tests.certificates import NAME, Authority, new_key
 from tests.front import SCORE
 from tests.models import Model, served
@@ -55,11 +56,6 @@ class Trusting(httpx.AsyncHTTPTransport):
 
 def trusting(one: RouterProcess, context: ssl.SSLContext | None = None) -> httpx.AsyncClient:
     return one.client(transport=Trusting(context))
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
 
 
 async def test_it_scores_over_https_and_says_so(site: Site) -> None:

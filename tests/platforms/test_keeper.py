@@ -9,6 +9,7 @@ import pytest
 
 from router.platforms.local import keeper
 from router.platforms.local.plan import backoff_s
+from router.platforms.local.ports import Ports
 from tests.certificates import NAME, Authority
 
 
@@ -99,6 +100,21 @@ async def test_a_replica_that_never_becomes_ready_is_replaced(bench, caplog):
     async with bench.supervisor() as supervisor:
         await bench.until(lambda: supervisor.replicas()[0].restarts > 0)
     assert "was not ready within 0.3 s" in caplog.text
+
+
+async def test_while_no_port_is_left_it_says_so_and_tries_again(bench, caplog, monkeypatch):
+    take, refused = Ports.take, iter([OSError("no free port")])
+
+    def scarce(ports):
+        for error in refused:
+            raise error
+        return take(ports)
+
+    monkeypatch.setattr(Ports, "take", scarce)
+    bench.declare(bench.endpoint(bench.deployment()))
+    async with bench.supervisor() as supervisor:
+        await bench.until(lambda: supervisor.replicas()[0].ready)
+    assert caplog.text.count("a replica of iris/blue can't start: no free port") == 1
 
 
 async def test_a_command_in_a_missing_folder_is_reported(bench, caplog):

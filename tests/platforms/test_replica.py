@@ -9,7 +9,6 @@ import pytest
 
 from router.core.model import Deployment, Process
 from router.platforms.local.group import ProcessGroup
-from router.platforms.local.ports import Ports
 from router.platforms.local.replica import ReplicaProcess, substitute
 from router.platforms.local.state import StateDirectory
 
@@ -112,11 +111,6 @@ async def test_a_missing_working_directory_is_an_error_that_names_it(bench, tmp_
 
 def test_unknown_names_stay_as_they_are():
     assert substitute("$(PORT)-$(HOME)-$PORT", {"PORT": "1"}) == "1-$(HOME)-$PORT"
-
-
-def test_no_port_is_given_out_twice():
-    ports = Ports("127.0.0.1")
-    assert len({ports.take() for _ in range(200)}) == 200
 
 
 async def test_a_silent_log_is_called_empty(bench):

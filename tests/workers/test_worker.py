@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import httpx
 
+from bench.processes import free_port
 from router.config import RouterConfig
 from router.listening.sockets import bound_sockets
 from router.platforms import ClusterSettings
@@ -64,11 +65,6 @@ async def a_worker(folder: Path, index: int, **settings: object) -> AsyncIterato
             if process.returncode is None:
                 process.kill()
             await process.communicate()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
 
 
 async def test_it_is_known_by_its_number_and_ends_when_its_parent_does(tmp_path: Path) -> None:

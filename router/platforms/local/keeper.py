@@ -169,7 +169,10 @@ class Keeper:
 
     async def _live(self) -> str | None:
         """One process from start to end. Why it failed, or None when it was asked to leave."""
-        port = self._machine.ports.take()
+        try:
+            port = self._machine.ports.take()
+        except OSError as error:
+            return f"a replica of {self.deployment.key} can't start: {error}"
         self._served = False
         try:
             async with self._machine.turns:
