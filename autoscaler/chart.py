@@ -21,6 +21,8 @@ _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _LEAST_SHARE = 0.1
 """Percent: below it the axis of the late share is linear down to 0, above it logarithmic."""
+_LEAST_WAIT_MS = 1.0
+"""Who waits less is drawn here: the axis is logarithmic."""
 
 
 class ChartError(Exception):
@@ -38,6 +40,10 @@ class Series(NamedTuple):
 
 Curves = Mapping[str, Sequence[tuple[float, float, str]]]
 """Per law, in the order in which they are joined: share of late requests (0..1), replica-hours, label or ""."""
+
+
+Tail = Sequence[tuple[float, float]]
+"""Waits in milliseconds, and the share (0..1] of requests that waited longer."""
 
 
 def draw_timeline(path: Path, series: Sequence[Series], title: str) -> None:
@@ -61,6 +67,28 @@ def draw_timeline(path: Path, series: Sequence[Series], title: str) -> None:
     _save(figure, path)
 
 
+def draw_tails(path: Path, panels: Mapping[str, Mapping[str, Tail]], title: str) -> None:
+    """Share of requests that waited longer, against the wait, one curve per name; the lower left is best. Raises
+    ChartError."""
+    columns = min(3, max(1, len(panels)))
+    figure, grid = _figure(path, rows=-(-max(1, len(panels)) // columns), columns=columns, title=title)
+    names = list(dict.fromkeys(name for panel in panels.values() for name in panel))
+    for axes, (panel, tails) in zip(grid, panels.items(), strict=False):
+        axes.set_title(panel)
+        for name, tail in tails.items():
+            waits_ms, shares = [max(_LEAST_WAIT_MS, wait_ms) for wait_ms, _ in tail], [100 * share for _, share in tail]
+            axes.plot(waits_ms, shares, label=name, **_look(names.index(name), markers=False))
+        if any(tails.values()):  # nothing has no logarithm
+            axes.set_xscale("log")
+            axes.set_yscale("log")
+        axes.set_xlabel("wait (ms)")
+        axes.set_ylabel("requests that wait longer (%)")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(lambda figure, _: f"{figure:g}")
+    _finish(figure, grid, len(panels))
+    _save(figure, path)
+
+
 def draw_frontier(path: Path, curves: Curves | Mapping[str, Curves], title: str) -> None:
     """Late share against replica-hours, one curve per law; the lower left is best. For several panels give the curves
     of each by its title. Raises ChartError."""
@@ -79,15 +107,20 @@ def draw_frontier(path: Path, curves: Curves | Mapping[str, Curves], title: str)
         axes.set_xlabel("late requests (%)")
         axes.set_ylabel("replica-hours")
         axes.xaxis.set_major_formatter(lambda share, _: f"{share:g}")
-    for axes in grid[len(panels) :]:
-        axes.set_visible(False)
-    known: dict[str, Any] = {}
-    for axes in grid:
-        lines, names = axes.get_legend_handles_labels()
-        known |= dict(zip(names, lines, strict=True))
-    if laws:
-        figure.legend([known[law] for law in laws], laws, loc="outside right upper")
+    _finish(figure, grid, len(panels))
     _save(figure, path)
+
+
+def _finish(figure: Figure, grid: Sequence[Axes], used: int) -> None:
+    """One legend for all panels; those that are not used are not seen."""
+    known: dict[str, Any] = {}
+    for axes in grid[:used]:
+        lines, names = axes.get_legend_handles_labels()
+        known |= {name: line for name, line in zip(names, lines, strict=True) if name not in known}
+    if known:
+        figure.legend(list(known.values()), list(known), loc="outside right upper")
+    for axes in grid[used:]:
+        axes.set_visible(False)
 
 
 def _draw_curve(axes: Axes, law: str, points: Sequence[tuple[float, float, str]], at: int) -> None:

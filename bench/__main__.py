@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import NoReturn
 
 import click
-import msgspec
 from rich.console import Console
 
 from bench import report, wrk
 from bench.compare import Outcome, compare
 from bench.dispatch.command import dispatch
+from bench.files import json_option, write_json
 from bench.measure import Plan
 from bench.peers import all_peers
 from bench.proxies import PeerError
@@ -51,7 +51,7 @@ def _counts(_context: click.Context, _option: click.Parameter, text: str) -> tup
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="The median counts.")
 @click.option("--seconds", type=click.IntRange(1), default=5, show_default=True, help="Of each measurement.")
 @click.option("--quick", is_flag=True, help="One round of 2 seconds: a look, not a result.")
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write all figures here.")
+@json_option
 @click.pass_context
 def main(  # house: one parameter for each option
     context: click.Context,
@@ -86,8 +86,7 @@ def main(  # house: one parameter for each option
         click.echo("Interrupted; all that was started is stopped.", err=True)
         sys.exit(INTERRUPTED)
     _show(outcome)
-    if json_file:
-        json_file.write_bytes(msgspec.json.format(msgspec.json.encode(outcome)) + b"\n")
+    write_json(json_file, outcome)
     sys.exit(FAILED if outcome.failed else RAN)
 
 

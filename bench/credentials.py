@@ -30,6 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import wrk
+from bench.files import json_option, write_json
 from bench.measure import Course, Plan, choose_cores
 from bench.processes import ProcessGroup, free_port, running
 from bench.proxies import PeerError, Proxy, direct, until_it_scores
@@ -284,7 +285,7 @@ def _figures(of: Spread, decimals: int) -> str:
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="The median counts.")
 @click.option("--seconds", type=click.IntRange(1), default=5, show_default=True, help="Of each measurement.")
 @click.option("--checks", type=click.IntRange(10), default=CHECKS, show_default=True, help="Of the gate, each round.")
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write all figures here.")
+@json_option
 def main(connections: int, rounds: int, seconds: int, checks: int, json_file: Path | None) -> None:
     """What does a request cost that brings no credential, a key, a token that is known, and one that is not?
 
@@ -306,8 +307,7 @@ def main(connections: int, rounds: int, seconds: int, checks: int, json_file: Pa
             raise click.ClickException(str(error)) from None
     console.print(f"{rounds} rounds, interleaved: median (lowest..highest)")
     console.print(table(rows))
-    if json_file:
-        json_file.write_bytes(msgspec.json.format(msgspec.json.encode(rows)) + b"\n")
+    write_json(json_file, rows)
 
 
 if __name__ == "__main__":

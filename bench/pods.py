@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import crowd
+from bench.files import json_option, write_json
 from bench.latency import Quantiles, quantiles
 from router.core.sharing import Sharing
 from router.core.tally import Memory
@@ -198,7 +199,7 @@ def _show(report: Report) -> None:
 @click.option("--pods", type=click.IntRange(1, 100_000), default=10_000, show_default=True)
 @click.option("--workloads", type=click.IntRange(1, 10_000), default=1_000, show_default=True, help="And endpoints.")
 @click.option("--changes", type=click.IntRange(1, 10_000), default=500, show_default=True, help="Pods that change.")
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write all figures here.")
+@json_option
 def main(pods: int, workloads: int, changes: int, json_file: Path | None) -> None:
     """What do ten thousand Pods cost a router: to learn of them, to follow one that changes, to remember?
 
@@ -208,8 +209,7 @@ def main(pods: int, workloads: int, changes: int, json_file: Path | None) -> Non
     with calm_gc():
         report = asyncio.run(measure(Plan(pods, workloads, changes), Console(stderr=True)))
     _show(report)
-    if json_file:
-        json_file.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+    write_json(json_file, report)
 
 
 if __name__ == "__main__":

@@ -8,21 +8,22 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from autoscaler.chart import ChartError
 from bench import wrk
-from bench.dispatch import cost, faults, live, report, scale, sweep, view
+from bench.dispatch import cost, faults, live, picture, report, scale, sweep, view
 from bench.dispatch.contenders import Contender, all_contenders
 from bench.dispatch.load import LENGTHS, Load
+from bench.files import chart_option, json_option, write_json
 from bench.measure import choose_cores
 from bench.pool import played
 from bench.proxies import PeerError
@@ -34,10 +35,6 @@ NAMES = [contender.name for contender in all_contenders()]
 
 Say = Callable[[str, float], None]
 """What goes on, and what share of it is done."""
-
-json_option = click.option(
-    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write all figures here."
-)
 
 
 def _listed(parse: Callable[[str], Any], known: Sequence[object] = ()) -> Callable[..., Any]:
@@ -74,6 +71,7 @@ def _loads(_context: click.Context, _parameter: click.Parameter, text: str) -> l
 @click.option("--quick", is_flag=True, help="12 replicas, 8 seconds: a look, not a result.")
 @click.option("--long", "is_long", is_flag=True, help="All lengths, loads 0.7 and 0.9, 60 seconds: over an hour.")
 @json_option
+@chart_option
 @click.pass_context
 def dispatch(  # house: one parameter for each option
     context: click.Context,
@@ -85,6 +83,7 @@ def dispatch(  # house: one parameter for each option
     quick: bool,
     is_long: bool,
     json_file: Path | None,
+    chart: Path | None,
 ) -> None:
     """How long do requests wait behind six routers that share one queue, and behind six that do not?
 
@@ -117,7 +116,9 @@ def dispatch(  # house: one parameter for each option
     _show(report.waits(courses, {each.name: each.title for each in chosen}), report.verdict(courses))
     _show(report.limits(courses), *(f"Left out: {each.name} ({each.install})" for each in left_out))
     _show(*(f"BROKEN: {error}" for error in broken))
-    _write(json_file, courses)
+    write_json(json_file, courses)
+    if chart is not None and courses:
+        _draw(chart, courses, {each.name: each.title for each in chosen})
     ours = [course for course in courses if course.contender.startswith(report.OURS)]
     sys.exit(FAILED if broken or any(course.failures or course.most_in_flight > 1 for course in ours) else 0)
 
@@ -149,7 +150,7 @@ def kill(kills: int, replicas: int, json_file: Path | None) -> None:
     with _running() as say:
         found = faults.measured(load, choose_cores(), kills, lambda share: say("instances are killed", share))
     _show(report.faults(found), report.bound(found))
-    _write(json_file, found)
+    write_json(json_file, found)
     sys.exit(FAILED if found.beyond or found.failed_elsewhere else 0)
 
 
@@ -164,7 +165,7 @@ def cost_of_sharing(rounds: int, seconds: int, json_file: Path | None) -> None:
     with _running() as say:
         found = cost.measured(choose_cores(), rounds, seconds, lambda share: say("cost of sharing", share))
     _show(report.costs(found))
-    _write(json_file, found)
+    write_json(json_file, found)
     sys.exit(FAILED if any(each.failed for each in found) else 0)
 
 
@@ -187,7 +188,7 @@ def sim(requests: int, seeds: int, jobs: int, quick: bool, json_file: Path | Non
             say("simulated", len(results) / len(runs))
     cells = sweep.cells_of(results[number] for number in range(len(runs)))
     _show(*view.tables(cells), view.verdict(cells))
-    _write(json_file, cells)
+    write_json(json_file, cells)
 
 
 @dispatch.command("scale")
@@ -206,7 +207,7 @@ def scale_(instances: int, replicas: int, seconds: float, json_file: Path | None
             say(event.__name__.replace("_", " "), number / (len(scale.EVENTS) + 1))
             found.append(event(size))
     _show(view.steady(size, steady), view.recoveries(found))
-    _write(json_file, {"size": size, "steady": steady, "recoveries": found})
+    write_json(json_file, {"size": size, "steady": steady, "recoveries": found})
 
 
 @contextmanager
@@ -226,6 +227,14 @@ def _running() -> Iterator[Say]:
         sys.exit(INTERRUPTED)
 
 
+def _draw(chart: Path, courses: Sequence[live.Course], titles: Mapping[str, str]) -> None:
+    try:
+        picture.draw(chart, courses, titles)
+    except ChartError as error:
+        _give_up(str(error))
+    click.echo(f"Drawn: {chart}", err=True)
+
+
 def _give_up(why: str) -> None:
     click.echo(why, err=True)
     sys.exit(UNUSABLE)
@@ -237,8 +246,3 @@ def _show(*told: RenderableType) -> None:
         console.width = FILE_WIDTH
     for each in told:
         console.print(each, soft_wrap=isinstance(each, str))
-
-
-def _write(file: Path | None, figures: object) -> None:
-    if file is not None:
-        file.write_bytes(msgspec.json.format(msgspec.json.encode(figures)) + b"\n")

@@ -25,7 +25,7 @@ from bench.dispatch.counting import Account, Served, Work
 from bench.dispatch.load import Load, Request, requests_of
 from bench.dispatch.policies import ideal
 from bench.dispatch.sending import Sender, Sent, send_all
-from bench.dispatch.sweep import Wait
+from bench.dispatch.sweep import Wait, tail_of
 from bench.measure import Cores
 
 PROBES = 20
@@ -48,6 +48,9 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
     """Of the sender."""
     wait: Wait
     ideal: Wait
+    tail_s: list[float]
+    """The waits that so many were not longer than: of the shares of sweep.TAIL."""
+    ideal_tail_s: list[float]
     most_in_flight: int
     """In any one replica."""
     overlaps: int
@@ -121,6 +124,7 @@ def course_of(  # house: one parameter for each thing that was measured
     cpu_us: float,
 ) -> Course:
     waits_s, served = _waits(sent, path_s)
+    ideal_s = ideal(served, load.replicas)
     failures: dict[str, int] = {}
     for each in sent:
         if each.failure:
@@ -133,7 +137,9 @@ def course_of(  # house: one parameter for each thing that was measured
         path_ms=1000 * path_s,
         late_p99_ms=1000 * sorted(each.late_s for each in sent)[int(0.99 * len(sent))],
         wait=Wait.of(waits_s),
-        ideal=Wait.of(ideal(served, load.replicas)),
+        ideal=Wait.of(ideal_s),
+        tail_s=tail_of(waits_s),
+        ideal_tail_s=tail_of(ideal_s),
         most_in_flight=max(each.most for each in accounts),
         overlaps=sum(len(each.overlaps) for each in accounts),
         cpu_us=cpu_us,

@@ -21,6 +21,8 @@ from bench.dispatch.policies import POLICIES
 IDEAL = "ideal"
 WARM_UP = 0.1
 """This share of the requests, the first ones, is played and not counted."""
+TAIL = tuple(10 ** (-each / 10) for each in range(26))
+"""Shares of requests that may wait longer: from all to 3 of 1,000."""
 REPLICAS = (6, 12, 48)
 SHARES = (0.7, 0.9)
 SHORT_S = (0.02, 0.05)
@@ -45,6 +47,12 @@ class Wait(Struct, frozen=True, kw_only=True):
     def of(cls, waits_s: Sequence[float]) -> Wait:
         counted = sorted(waits_s[int(WARM_UP * len(waits_s)) :]) or [float("nan")]
         return cls(p50_s=quantile(counted, 0.5), p99_s=quantile(counted, 0.99), mean_s=statistics.fmean(counted))
+
+
+def tail_of(waits_s: Sequence[float]) -> list[float]:
+    """Empty where nobody was served."""
+    counted = sorted(waits_s[int(WARM_UP * len(waits_s)) :])
+    return [quantile(counted, 1 - longer) for longer in TAIL] if counted else []
 
 
 class Shared(Struct, frozen=True, kw_only=True):

@@ -5,7 +5,6 @@ I/O: the terminal, the files of `--json` and `--chart`; signals.
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import os
 import signal
@@ -18,8 +17,9 @@ import click
 import msgspec
 from rich.console import Console
 
-from autoscaler.chart import FORMATS, ChartError, draw_frontier
+from autoscaler.chart import ChartError, draw_frontier
 from autoscaler.laws import LAWS
+from bench.files import chart_option, json_option, write_json
 from bench.sim import view
 from bench.sim.panels import Panel, panels_of, scores_of
 from bench.sim.scenarios import COLD_STARTS_S, SCENARIOS, SEED
@@ -56,23 +56,6 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, text: str | N
     return seconds
 
 
-def _writable(_context: click.Context, _parameter: click.Parameter, file: Path | None) -> Path | None:
-    """Looked at before the run, not after it."""
-    if file is not None and not file.parent.is_dir():
-        raise click.BadParameter(f"'{file}': there is no folder '{file.parent}'")
-    if file is not None and not os.access(file if file.exists() else file.parent, os.W_OK):
-        raise click.BadParameter(f"'{file}' can't be written")
-    return file
-
-
-def _drawable(context: click.Context, parameter: click.Parameter, file: Path | None) -> Path | None:
-    if file is not None and file.suffix not in FORMATS:
-        raise click.BadParameter(f"'{file}': its name must end with {' or '.join(FORMATS)}")
-    if file is not None and importlib.util.find_spec("matplotlib") is None:
-        raise click.BadParameter("pictures want matplotlib: pip install 'scoregate[charts]'")
-    return _writable(context, parameter, file)
-
-
 @click.command()
 @click.option("--scenarios", callback=_names(list(SCENARIOS)), default=",".join(SCENARIOS), show_default=True)
 @click.option("--cold-starts", callback=_seconds, help="In seconds.  [default: 0,2,10,30,120; with --quick 10]")
@@ -80,19 +63,8 @@ def _drawable(context: click.Context, parameter: click.Parameter, file: Path | N
 @click.option("--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, show_default="cores", help="Processes.")
 @click.option("--seed", type=int, default=SEED, show_default=True, help="Of all that is left to chance.")
 @click.option("--quick", is_flag=True, help="One cold start and fewer of our settings: a look, not a result.")
-@click.option(
-    "--json",
-    "json_file",
-    callback=_writable,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write every run here.",
-)
-@click.option(
-    "--chart",
-    callback=_drawable,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Draw the frontier, .svg or .png; of several cold starts a file each.",
-)
+@json_option
+@chart_option
 def main(  # house: one parameter for each option
     scenarios: list[str],
     cold_starts: tuple[float, ...] | None,
@@ -118,8 +90,7 @@ def main(  # house: one parameter for each option
             results = play_all(runs, jobs, done)
         panels = panels_of(results)
         _show(panels)
-        if json_file:
-            json_file.write_bytes(_json(results, panels))
+        write_json(json_file, _told(results, panels))
         if chart:
             _draw(chart, panels)
     except KeyboardInterrupt:
@@ -143,7 +114,7 @@ def _show(panels: Sequence[Panel]) -> None:
     console.print("", view.overview(panels), "", view.scoreboard(scores), "", view.total(scores), sep="\n")
 
 
-def _json(results: Sequence[Result], panels: Sequence[Panel]) -> bytes:
+def _told(results: Sequence[Result], panels: Sequence[Panel]) -> dict[str, Any]:
     verdicts = [
         {
             "scenario": panel.scenario,
@@ -164,8 +135,7 @@ def _json(results: Sequence[Result], panels: Sequence[Panel]) -> bytes:
         }
         for result in results
     ]
-    whole = {"runs": runs, "verdicts": verdicts, "scores": scores_of(panels)}
-    return msgspec.json.format(msgspec.json.encode(whole)) + b"\n"
+    return {"runs": runs, "verdicts": verdicts, "scores": scores_of(panels)}
 
 
 def _draw(file: Path, panels: Sequence[Panel]) -> None:

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from autoscaler.chart import ChartError, Curves, Series, draw_frontier, draw_timeline
+from autoscaler.chart import ChartError, Curves, Series, draw_frontier, draw_tails, draw_timeline
 
 CURVES: Curves = {"scoregate": [(0.0, 12.0, "50"), (0.1, 7.0, "90")], "hpa": [(0.2, 15.0, "")]}
 LINES = [
@@ -65,7 +65,18 @@ def test_the_same_picture_is_the_same_file_and_is_what_its_name_says(tmp_path: P
     assert content.startswith(b"\x89PNG" if suffix == ".png" else b"<?xml")
 
 
+@pytest.mark.usefixtures("texts")
+def test_tails_have_a_panel_for_each_load_and_one_legend(tmp_path: Path) -> None:
+    tails = {"ours": [(0.0, 1.0), (40.0, 0.1)], "one ideal queue": [(0.0, 1.0), (30.0, 0.1)]}
+    draw_tails(tmp_path / "t.svg", {"load 0.7": tails, "load 0.9": tails}, "waits")
+    text = words(tmp_path / "t.svg")
+    for word in ("waits", "load 0.7", "load 0.9", "ours", "one ideal queue"):
+        assert text.count(word) == 1, word
+    assert text.count("wait (ms)") == text.count("requests that wait longer (%)") == 2
+
+
 def test_nothing_to_draw_is_an_empty_picture(tmp_path: Path) -> None:
+    draw_tails(tmp_path / "w.png", {}, "")
     draw_timeline(tmp_path / "t.png", [], "")
     draw_frontier(tmp_path / "f.png", {}, "")
 

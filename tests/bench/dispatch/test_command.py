@@ -50,6 +50,7 @@ def _process(folder: Path, *words: str, group: int | None = None) -> subprocess.
         (("--load", "0"), "each must be over 0"),
         (("--replicas", "many"), "is not a list of numbers"),
         (("--lengths", "short"), "short named; known: exponential"),
+        (("--chart", "waits.pdf"), "its name must end with .svg or .png"),
     ],
 )
 def test_arguments_that_say_nothing_are_refused(words: tuple[str, ...], why: str) -> None:
@@ -59,10 +60,9 @@ def test_arguments_that_say_nothing_are_refused(words: tuple[str, ...], why: str
 
 
 def test_six_routers_of_ours_share_one_queue(tmp_path: Path) -> None:
-    file = tmp_path / "out.json"
-    bench = _process(
-        tmp_path, "--contenders", "scoregate-6x1", "--replicas", "6", "--seconds", "3", "--json", str(file)
-    )
+    file, picture = tmp_path / "out.json", tmp_path / "out.svg"
+    words = ("--contenders", "scoregate-6x1", "--replicas", "6", "--seconds", "3")
+    bench = _process(tmp_path, *words, "--json", str(file), "--chart", str(picture))
     printed, said = bench.communicate(timeout=90)
     assert bench.returncode == 0, said + printed
     assert "behind ours no replica ever had more than one request" in printed
@@ -70,7 +70,8 @@ def test_six_routers_of_ours_share_one_queue(tmp_path: Path) -> None:
     [course] = json.loads(file.read_text())
     assert (course["contender"], course["failures"], course["most_in_flight"]) == ("scoregate-6x1", {}, 1)
     assert course["requests"] == 6 * 0.9 * 10 * 3
-    assert [path.name for path in tmp_path.iterdir()] == ["out.json"]  # its own folder is gone
+    assert picture.read_bytes().startswith(b"<?xml")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.json", "out.svg"]  # its own folder is gone
 
 
 @needs_haproxy

@@ -11,6 +11,7 @@ from bench.dispatch.counting import Account, Overlap, Served
 from bench.dispatch.live import Course, course_of, measured, spread_over
 from bench.dispatch.load import Load, Request
 from bench.dispatch.sending import Sent
+from bench.dispatch.sweep import TAIL
 from bench.measure import choose_cores
 
 LOAD = Load(replicas=1, share=0.5, requests=3)
@@ -54,8 +55,17 @@ def test_failures_are_counted_by_reason_and_are_no_waits() -> None:
     assert course.wait.p99_s == pytest.approx(0.49)
 
 
+def test_the_tail_goes_from_the_shortest_wait_to_the_longest() -> None:
+    course = _course(*(_sent(float(n), n + 0.01 + 0.001 * (n % 100), n + 0.5) for n in range(1_000)))
+    assert len(course.tail_s) == len(course.ideal_tail_s) == len(TAIL)
+    assert course.tail_s == sorted(course.tail_s)
+    assert course.tail_s[TAIL.index(0.1)] == pytest.approx(0.089)
+    assert set(course.ideal_tail_s) == {0.0}
+
+
 def test_where_all_failed_it_is_said_and_nothing_breaks() -> None:
     course = _course(_failed(1.0, "status 503"))
+    assert course.tail_s == course.ideal_tail_s == []
     assert (course.requests, course.failures) == (1, {"status 503": 1})
     assert math.isnan(course.wait.p99_s)
 

@@ -29,6 +29,8 @@ def _course(contender: str, ideal_s: float, p99_s: float, most: int = 1) -> Cour
         most_in_flight=most,
         overlaps=most - 1,
         cpu_us=123.4,
+        tail_s=[],
+        ideal_tail_s=[],
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import os
 import signal
@@ -126,7 +127,7 @@ def test_what_is_unusable_is_exit_code_2_with_option_value_and_rule(words: list[
 
 
 def test_pictures_without_matplotlib_are_refused_before_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     assert "pip install 'scoregate[charts]'" in _refused("--chart", "sim.svg")
 
 
