@@ -5,7 +5,6 @@ Pure.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from rich.table import Table
@@ -13,7 +12,7 @@ from rich.table import Table
 from bench.dispatch.cost import Cost
 from bench.dispatch.faults import Faults
 from bench.dispatch.live import Course
-from bench.dispatch.view import described
+from bench.dispatch.view import TINY_MS, described
 from bench.report import Spread
 from router.core.circle import LEASE_S
 
@@ -42,7 +41,7 @@ def waits(courses: Sequence[Course], titles: Mapping[str, str]) -> Table:
             titles[course.contender],
             f"{1000 * course.ideal.p50_s:.1f}, {1000 * course.ideal.p99_s:.1f}",
             f"{1000 * course.wait.p50_s:.1f}, {1000 * course.wait.p99_s:.1f}",
-            f"{course.ratio:.2f}",
+            _told(course),
             str(course.most_in_flight),
             str(course.overlaps),
             str(sum(course.failures.values())),
@@ -54,13 +53,24 @@ def waits(courses: Sequence[Course], titles: Mapping[str, str]) -> Table:
 
 
 def verdict(courses: Iterable[Course]) -> str:
-    ours = [course for course in courses if course.contender.startswith(OURS) and not math.isnan(course.ratio)]
+    ours = [course for course in courses if course.contender.startswith(OURS) and not _is_tiny(course)]
     if not ours:
-        return "Aim: not shown, ours did not run"
+        return "Aim: not shown, ours did not run or nobody had to wait"
     worst = max(ours, key=lambda course: course.ratio)
     held = sum(course.ratio <= AIM for course in ours)
     told = f"{described(worst.load)}, {worst.contender}"
     return f"Aim, p99 at most {AIM} x the ideal: held in {held} of {len(ours)}; worst {worst.ratio:.2f} ({told})"
+
+
+def _told(course: Course) -> str:
+    if _is_tiny(course):
+        return f"+{1000 * (course.wait.p99_s - course.ideal.p99_s):.1f} ms"
+    return f"{course.ratio:.2f}"
+
+
+def _is_tiny(course: Course) -> bool:
+    """Or nobody was served."""
+    return not 1000 * course.ideal.p99_s >= TINY_MS
 
 
 def limits(courses: Iterable[Course]) -> str:

@@ -48,6 +48,15 @@ def test_each_course_is_a_row() -> None:
     )
 
 
+def test_where_an_ideal_queue_waits_next_to_nothing_the_difference_is_told_and_the_aim_is_not_asked() -> None:
+    tiny = [_course("scoregate-6x1", 0.0049, 0.0123), _course("scoregate-6x1", float("nan"), float("nan"))]
+    printed = _printed(report.waits(tiny, TITLES))
+    assert " +7.4 ms 1 " in printed
+    assert " +nan ms 1 " in printed
+    assert "not shown" in report.verdict(tiny)
+    assert "held in 1 of 1; worst 1.25" in report.verdict([*tiny, _course("scoregate-6x1", 0.2, 0.25)])
+
+
 def test_the_aim_is_ours_alone_and_the_worst_is_named() -> None:
     held = [_course("scoregate-6x1", 0.2, 0.25), _course("haproxy", 0.2, 2.0)]
     assert "held in 1 of 1; worst 1.25" in report.verdict(held)
