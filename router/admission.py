@@ -18,6 +18,7 @@ from router.core.sharing import Sharing
 from router.pressure import Pressure
 
 _NONE: frozenset[str] = frozenset()
+_REMOVED = "the deployment was removed"
 
 
 class Admission:
@@ -97,11 +98,13 @@ class Admission:
         """The replica did not answer, or not in HTTP."""
         uid = permit.replica.uid
         refused = isinstance(error, ReplicaUnreachable)
-        until = self._outliers.failed(uid, self._loop.time(), self.dispatcher.ready, refused=refused)
-        if until is not None:
-            self._end_warm_up(uid)
-            self._slots.pause(uid, until, self._loop.time())
-            self._left_out[uid] = self._loop.call_at(until, self._readmit, uid)
+        until = self._outliers.failed(uid, self._loop.time(), self.ready, refused=refused)
+        if until is None:
+            self._slots.fails_still(uid, self._loop.time())
+            return
+        self._end_warm_up(uid)
+        self._slots.pause(uid, until, self._loop.time())
+        self._left_out[uid] = self._loop.call_at(until, self._readmit, uid)
 
     @property
     def asked_total(self) -> int:
@@ -109,6 +112,11 @@ class Admission:
         return self._slots.asked_total
 
     # -- replicas ------------------------------------------------------------------------------------------
+
+    @property
+    def ready(self) -> int:
+        """Replicas that take requests, without those that are left out because they failed here."""
+        return len(self._ready - self._left_out.keys())
 
     def update(self, deployment: Deployment, replicas: Iterable[Replica], trouble: str | None) -> None:
         """What a new snapshot says. `trouble`: why no replica can be started, if so."""
@@ -136,7 +144,7 @@ class Admission:
             for uid in ready - self._ready - self._left_out.keys():
                 self._warm_up(uid, 0)
         self._ready = ready
-        if self._left_out and not self.dispatcher.has_ready:
+        if self._left_out and not self.ready:
             for uid in list(self._left_out):  # those that were better have left
                 self._readmit(uid)
         self._look(deployment, trouble)
@@ -144,17 +152,20 @@ class Admission:
     def retire(self) -> None:
         """No snapshot will bring another replica: nobody waits where there is none."""
         if not self.dispatcher.has_ready:
-            self._trouble = "the deployment was removed"
-            self._turn_away(self._trouble)
+            self._trouble = _REMOVED
+            self._turn_away(_REMOVED)
 
     def close(self) -> None:
-        """The deployment is gone: whoever waits is told, nothing stays armed."""
+        """The deployment is gone: whoever waits is told, and whoever still comes; nothing stays armed."""
         for timer in (*self._warming.values(), *self._left_out.values()):
             timer.cancel()
         self._warming.clear()
         self._left_out.clear()
-        self._turn_away("the deployment was removed")
-        self._sharing.remove(self._slots, self._loop.time())
+        self._trouble, now = _REMOVED, self._loop.time()
+        self._turn_away(_REMOVED)
+        self._slots.update((), now)
+        self._slots.configure(self._settings.max_concurrent_requests_per_instance, 0, now)
+        self._sharing.remove(self._slots, now)
 
     # -- inside --------------------------------------------------------------------------------------------
 
@@ -188,7 +199,7 @@ class Admission:
 
     def _turn_away(self, reason: str) -> None:
         """All who wait are told at once."""
-        for ticket, future in self._waiting.items():
+        for ticket, future in list(self._waiting.items()):  # to say so to the owner may change who waits
             if not future.done():
                 self._slots.expire(ticket, self._loop.time())
                 future.set_exception(NoReadyReplicas(self._endpoint, reason))

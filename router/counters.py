@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from itertools import accumulate
 
-from router.core.tally import Cells, Ledger, Statuses
+from router.core.tally import Cells, Ledger, Memory, Statuses
 
 _WAIT_BOUNDS_S = (
     0.001,
@@ -78,13 +78,16 @@ class Counters:
         self._ledger = ledger
         self._name = (COUNTERS, endpoint, deployment)
         self._statuses = Statuses(ledger, (REQUESTS, endpoint, deployment))
+        self._open(ledger)
+        self._before = self._others[_REFUSED], self._others[_RETRIED], self._others[_ASKED]
+        """Of a predecessor."""
+
+    def _open(self, ledger: Ledger) -> None:
         parts = ledger.open(self._name, _WAIT_CELLS, 1, _WAIT_CELLS, 1, _OVERHEAD_CELLS, 1, 5)
         self.latency = Histogram(_WAIT_BOUNDS_S, parts[0], parts[1])
         self.queue_wait = Histogram(_WAIT_BOUNDS_S, parts[2], parts[3])
         self.overhead = Histogram(_OVERHEAD_BOUNDS_S, parts[4], parts[5])
         self._others = parts[6]
-        self._before = self._others[_REFUSED], self._others[_RETRIED], self._others[_ASKED]
-        """Of a predecessor."""
 
     def count(self, status: int, times: int = 1) -> None:
         self._statuses.count(status, times)
@@ -112,9 +115,10 @@ class Counters:
         self._others[_ASKED] = asked_before + asked_total
 
     def forget(self) -> None:
-        """The deployment is gone; nothing may be counted any more."""
+        """The deployment is gone. A request of it may still end; its cells may be another's by then."""
         self._statuses.forget()
         self._ledger.close(self._name)
+        self._open(Memory())
 
     @property
     def requests(self) -> dict[int, int]:

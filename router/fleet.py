@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -36,6 +36,7 @@ class LiveDeployment:
     __slots__ = (
         "_is_noted",
         "_ledger",
+        "_noted_asks",
         "_now",
         "_told",
         "admission",
@@ -59,6 +60,7 @@ class LiveDeployment:
         (self._now,) = ledger.open((LOADS, deployment.endpoint, deployment.name), 3)
         self._is_noted = False
         """Whether there is something else than zeros."""
+        self._noted_asks = 0
         self.replicas: tuple[Replica, ...] = ()
         self.leaving: tuple[str, ...] = ()
         """uids of those replicas that are."""
@@ -87,8 +89,9 @@ class LiveDeployment:
         told = (deployment, replicas, trouble)
         if told == self._told:
             return
-        self._told = told
+        self._told = None
         self._take(deployment, tuple(replicas), trouble)
+        self._told = told
 
     def _take(self, deployment: Deployment, replicas: tuple[Replica, ...], trouble: str | None) -> None:
         if deployment.tls != self.noun.tls:
@@ -103,16 +106,15 @@ class LiveDeployment:
 
     def note_troubles(self) -> None:
         """In the counters."""
-        admission = self.admission
-        self.counters.note_troubles(
-            admission.dispatcher.refused_total, self.budget.retries_total, admission.asked_total
-        )
+        dispatcher, asks = self.admission.dispatcher, self.admission.asked_total
+        self.counters.note_troubles(dispatcher.refused_total, self.budget.retries_total, asks)
+        self._noted_asks = asks
 
     def note_load(self) -> None:
         """In the ledger, for the other workers' eyes. Most deployments have no request, and cost next to nothing."""
         dispatcher = self.admission.dispatcher
         is_busy = bool(dispatcher.in_flight or dispatcher.queued)
-        if is_busy or self._is_noted:
+        if is_busy or self._is_noted or self.admission.asked_total != self._noted_asks:
             self._now[0], self._now[1], self._now[2] = dispatcher.in_flight, dispatcher.queued, dispatcher.busy
             self._is_noted = is_busy
             self.note_troubles()
@@ -134,7 +136,7 @@ class LiveDeployment:
             in_flight=dispatcher.in_flight,
             queued=dispatcher.queued,
             busy=dispatcher.busy,
-            ready=dispatcher.ready,
+            ready=self.admission.ready,
             starting=sum(not replica.ready and not replica.leaving for replica in self.replicas),
             total=total,
             refused_total=dispatcher.refused_total,
@@ -187,12 +189,11 @@ class Fleet:
         """A table that is right is kept: replicas come and go far more often than endpoints."""
         if endpoints == self._endpoints:
             return
-        self._endpoints = endpoints
-        self.table = RouteTable(endpoints)
-        self._declared = {deployment.key: deployment for endpoint in endpoints for deployment in endpoint.deployments}
-        for key, deployment in self._declared.items():
+        declared = {deployment.key: deployment for endpoint in endpoints for deployment in endpoint.deployments}
+        for key, deployment in declared.items():
             if key not in self.live:
                 self.live[key] = LiveDeployment(deployment, self.pressure, self._ledger, self._sharing)
+        self.table, self._declared, self._endpoints = RouteTable(endpoints), declared, endpoints
 
     def forget_retired(self) -> None:
         """A deployment that is declared no more serves those it has taken in, with the replicas it had, and is gone
@@ -224,6 +225,10 @@ class Fleet:
                 busy = live.admission.dispatcher.in_flight_by_replica()
                 in_flight.update(uid for uid in live.leaving if busy.get(uid))
         return self._leaving - in_flight
+
+    def is_settled(self, told: Collection[str]) -> bool:
+        """Whether, before the next snapshot, nobody can drain but those `told`, and nothing is to be forgotten."""
+        return self._leaving <= set(told) and not any(live.is_retired for live in self.live.values())
 
 
 def _secured(deployment: Deployment) -> Secured | TlsError | None:

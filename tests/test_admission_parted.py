@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+from router.admission import Admission
 from router.core.circle import LEASE_S
+from router.core.dispatch import Ticket
+from router.core.errors import NoReadyReplicas
 from router.core.model import Instance
+from router.core.sharing import Sharing
+from router.pressure import Pressure
+from tests.core.nouns import a_deployment
 from tests.desks import shop_of
-from tests.virtual_time import now, on_virtual_time
+from tests.virtual_time import now, on_virtual_time, settle
 
 # -- those that go ---------------------------------------------------------------------------------------------
 
@@ -110,4 +118,43 @@ async def test_one_that_calls_itself_keeps_what_it_has_and_wants() -> None:
         owner.admission.release(held)
         owner.admission.release(await asyncio.wait_for(waiting, 0.1))
         other.admission.release(await asyncio.wait_for(late, 0.1))
+        await shop.until_idle()
+
+
+@on_virtual_time
+async def test_all_who_wait_are_told_also_by_one_that_was_away_and_has_less_room_for_them_by_now() -> None:
+    sharing = Sharing("here", lambda: None)
+    sharing.list_places(("p", "q"), "p", now())  # the other one is out of reach
+    cold, short = (
+        a_deployment(min_instances=0, max_cold_start_wait_ms=60_000, max_queue_length=length) for length in (100, 1)
+    )
+    admission = Admission(cold, Pressure(), sharing)
+    admission.update(cold, (), None)
+
+    async def waits() -> None:
+        ticket = admission.acquire()
+        assert isinstance(ticket, Ticket)
+        await admission.wait(ticket)
+
+    waiting = [asyncio.create_task(waits()) for _ in range(3)]
+    await asyncio.sleep(0.1)
+    admission.update(short, (), None)
+    await asyncio.sleep(5.0)
+    admission.retire()
+    ends = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 0.1)
+    assert [type(end) for end in ends] == [NoReadyReplicas] * 3
+    admission.close()
+
+
+@on_virtual_time
+async def test_one_that_serves_it_no_more_asks_nobody_for_who_still_comes() -> None:
+    """The owner would lend it what nobody uses, and nobody gives back."""
+    async with shop_of("r", max_queue_wait_ms=10_000) as shop:
+        owner, other = shop.owner, shop.other
+        other.admission.close()
+        with pytest.raises(NoReadyReplicas, match="removed"):
+            await other.slot()
+        await settle()
+        permit = await asyncio.wait_for(owner.slot(), 1.0)
+        owner.admission.release(permit)
         await shop.until_idle()

@@ -42,3 +42,15 @@ def test_who_takes_a_place_counts_on_where_the_last_one_ended(tmp_path: Path) ->
     assert Totals(tmp_path).read(REQUESTS) == {("iris", "blue", "200"): [2.0]}
     counters.forget()
     assert Totals(tmp_path).read(REQUESTS) == Totals(tmp_path).read(COUNTERS) == {}
+
+
+def test_a_request_that_ends_after_its_deployment_is_gone_counts_nowhere(tmp_path: Path) -> None:
+    ledger = FileLedger(tmp_path, "0")
+    gone = Counters(ledger, "iris", "blue")
+    gone.forget()
+    other = Counters(ledger, "wine", "blue")
+    gone.conclude(200, 0.02, 0.0003, 0.1, 10, 20)
+    gone.note_troubles(1, 2, 3)
+    assert (other.latency.cumulative()[-1], other.request_bytes, other.asked) == (0, 0, 0)
+    assert Totals(tmp_path).read(REQUESTS) == {}
+    assert list(Totals(tmp_path).read(COUNTERS)) == [("wine", "blue")]

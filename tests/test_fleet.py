@@ -181,6 +181,19 @@ async def test_a_leaving_replica_is_drained_once_its_last_request_is_over(fleet:
     for permit in permits:
         fleet.live["iris/blue"].admission.release(permit)
     assert fleet.drained() == {"a", "c"}, "never one that stays"
+    assert [fleet.is_settled(told) for told in ({"a"}, {"a", "c"}, {"a", "b", "c"})] == [False, True, True]
+    fleet.follow(shown(replica("b")))
+    assert fleet.is_settled(())
+
+
+async def test_nothing_is_settled_while_a_deployment_is_to_be_forgotten(fleet: Fleet) -> None:
+    fleet.follow(shown(replica()))
+    permit = taken(fleet)
+    fleet.follow(Snapshot())
+    assert not fleet.is_settled(())
+    fleet.live["iris/blue"].admission.release(permit)
+    fleet.forget_retired()
+    assert fleet.is_settled(())
 
 
 async def test_every_leaving_replica_of_a_retired_deployment_stays_until_that_is_gone(fleet: Fleet) -> None:
@@ -334,3 +347,36 @@ async def test_the_pressure_of_every_deployment_is_the_fleets(fleet: Fleet) -> N
     assert fleet.pressure.generation == 1
     fleet.follow(shown(replica("g", of="iris/green"), deployments=(to_zero(), to_zero("green"))))
     await task
+
+
+# -- what could not be taken in --------------------------------------------------------------------------------
+
+
+async def test_replicas_that_could_not_be_taken_in_are_when_they_are_said_again(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.follow(shown(replica()))
+    two = shown(replica(), replica("b"))
+    with monkeypatch.context() as patch:
+        patch.delattr(type(fleet.live["iris/blue"].admission), "update")
+        with pytest.raises(AttributeError):
+            fleet.follow(two)
+    fleet.follow(two)
+    assert fleet.loads()[0].total == 2
+
+
+async def test_an_endpoint_whose_requests_cannot_be_counted_is_served_once_they_can(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Memory, "open", fails)
+        with pytest.raises(OSError, match="no space left"):
+            fleet.follow(shown(replica()))
+        with pytest.raises(NotFound):
+            fleet.table.match(SCORE)
+    fleet.follow(shown(replica()))
+    assert fleet.table.match(SCORE).route.endpoint.name == "iris"
+    fleet.live["iris/blue"].admission.release(taken(fleet))

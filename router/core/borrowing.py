@@ -16,6 +16,7 @@ Invariants (tests/core/sharing_invariants.py, 3 and 4):
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 
 from router.core.dispatch import Dispatcher, NoRoom, Permit, Ticket
@@ -171,12 +172,22 @@ class Borrower:
         return self._served(self.dispatcher.configure(slots_per_replica, max_queue_length, now), now)
 
     def pause(self, uid: str, until: float, now: float) -> None:
-        """It fails: nobody should get it until then."""
-        self.dispatcher.pause(uid)
+        """It fails: nobody should get it until then. Where it is shared its owner says so, or that it can't be spared:
+        what is lent all the same is used."""
         self._paused[uid] = until
-        if self._post is not None:
-            self._give_back(uid, now)
-            self._post(Pause(self.key, uid, until - now), now)
+        if self._post is None:
+            self.dispatcher.pause(uid)
+            return
+        self._post(Pause(self.key, uid, until - now), now)
+        if uid in self.held:
+            self._unkept.add(uid)
+        self._give_back(uid, now)
+
+    def fails_still(self, uid: str, now: float) -> None:
+        """It was lent although it had been said to fail: the owner should think again."""
+        until = self._paused.get(uid, now)
+        if until > now and self._post is not None and uid not in self._unkept:
+            self.pause(uid, until, now)
 
     def resume(self, uid: str, now: float) -> list[Ticket]:
         """As the dispatcher's."""
@@ -247,6 +258,9 @@ class Borrower:
         self._forget_asks()
         self.held = {}
         self.dispatcher.expects_slots = False
+        for uid, until in self._paused.items():
+            if until > now:
+                self.dispatcher.pause(uid)
         for ticket in self.dispatcher.allot_all(None, now):
             self._wake(ticket)
 
@@ -268,6 +282,7 @@ class Borrower:
         self.dispatcher.expects_slots = True
         self._forget_asks()
         for uid, until in self._paused.items():
+            self.dispatcher.resume(uid, now)
             if until > now:
                 post(Pause(self.key, uid, until - now), now)
         for ticket in self.dispatcher.waiting():
@@ -335,12 +350,13 @@ class Borrower:
             self._unkept.discard(uid)
         return self.dispatcher.allot(uid, max(0, permits), now)
 
-    def _give_back(self, uid: str, now: float) -> None:
+    def _give_back(self, uid: str, now: float, most: int = sys.maxsize) -> None:
         """What is not used of this replica."""
-        held, busy = self.held.get(uid, 0), self.dispatcher.in_flight_at(uid)
-        if held > busy and self._post is not None:
-            self._hold(uid, busy, now)
-            self._post(GiveBack(self.key, uid, held - busy), now)
+        held = self.held.get(uid, 0)
+        count = min(most, held - self.dispatcher.in_flight_at(uid))
+        if count > 0 and self._post is not None:
+            self._hold(uid, held - count, now)
+            self._post(GiveBack(self.key, uid, count), now)
 
     def _trim(self, now: float) -> None:
         """At the most so many were in use at once since the look before the last: the rest goes back."""
@@ -348,7 +364,6 @@ class Borrower:
         spare = sum(self.held.values()) - max(self._peak, self._peak_before)
         self._peak, self._peak_before = self.dispatcher.in_flight, self._peak
         for uid in list(self.held) if spare > 0 else ():
-            idle = self.held[uid] - self.dispatcher.in_flight_at(uid)
-            if 0 < idle <= spare:
-                self._give_back(uid, now)
-                spare -= idle
+            held = self.held[uid]
+            self._give_back(uid, now, spare)
+            spare -= held - self.held.get(uid, 0)

@@ -11,12 +11,11 @@ from functools import partial
 
 from router.core.circle import LEASE_S
 from router.core.cliques import group_of
-from router.core.frames import ToOwner, View
+from router.core.early import Asked, Early
+from router.core.frames import View
 
 SETTLE_S = 2.0
 """Time to agree: after that, whoever doesn't is passed over."""
-MAX_EARLY = 10_000
-"""Words of one caller on unknown deployments; those beyond are dropped."""
 
 
 class Caller:
@@ -30,7 +29,6 @@ class Caller:
         "epoch",
         "heard_at",
         "hears",
-        "held",
         "is_connected",
         "is_given_up",
         "parted_at",
@@ -51,13 +49,8 @@ class Caller:
         self.digest = b""
         self.parted_at = now
         """When it agreed last."""
-        self.held: dict[str, dict[str, int]] = {}
-        """Of deployments that are not known here yet; `early`: what it said of them since."""
-        self.early: list[ToOwner] = []
-
-    def note_early(self, message: ToOwner) -> None:
-        if len(self.early) < MAX_EARLY:
-            self.early.append(message)
+        self.early = Early()
+        """What it has and wants of deployments that are not lent here."""
 
 
 class Callers:
@@ -117,9 +110,9 @@ class Callers:
         self._callers.pop(name, None)
         self._grouped = None
 
-    def keep(self, name: str, key: str, held: dict[str, int]) -> None:
-        """What it has of a deployment that is lent here no more, and may be again before it says so anew."""
-        self._callers[name].held[key] = held
+    def keep(self, name: str, key: str, held: dict[str, int], asks: Iterable[Asked]) -> None:
+        """What it has and wants of a deployment that is lent here no more, and may be again before it says so anew."""
+        self._callers[name].early.keep(key, held, asks)
 
     def follow(self, name: str, view: View, known: Collection[str], now: float) -> bool:
         """A caller says so of its view; whether it agrees now. `known`: keys of deployments that have a limit here,
@@ -130,26 +123,42 @@ class Callers:
         caller.epoch, caller.change, caller.answers, caller.digest = view.epoch, view.change, view.answers, view.digest
         if name in self._passed_over:
             self._grouped = None
-        caller.early.clear()
-        caller.held = {key: held for key, held in view.held.items() if key not in known}
+        caller.early = Early()
+        for key in view.held.keys() - known:
+            caller.early.keep(key, view.held[key], ())
         return self.agrees(name)
 
     def agrees(self, name: str) -> bool:
         caller = self._callers.get(name)
         return caller is not None and caller.digest == self.digest and caller.answers == self.own_change
 
+    def may_tell(self, group: set[str], before: set[str], up: Collection[str]) -> bool:
+        """Whether it is time for another view, of this group instead of the one before: a change costs a word from each
+        to each. Those who stay have answered the last one, and who comes is the last to come: all who are up hear each
+        other."""
+        if len(group) <= len(up) and not group <= before:
+            return False
+        return self.have_answered(group & before)
+
+    def have_answered(self, names: Iterable[str]) -> bool:
+        """Whether all of these that call have said what they see since this instance's last change."""
+        callers = (self._callers.get(name) for name in names)
+        return all(caller is None or caller.answers == self.own_change for caller in callers)
+
     def counts(self, now: float, name: str) -> bool:
         """Whoever agrees; whoever does not has time to, once."""
-        caller = self._callers.get(name)
-        since = self._changed_at if caller is None else max(self._changed_at, caller.parted_at)
-        return not self._is_passed_over(name) and (self.agrees(name) or now - since < SETTLE_S)
+        if self._is_passed_over(name):
+            return False
+        if now - self._changed_at < SETTLE_S or self.agrees(name):
+            return True
+        return (caller := self._callers.get(name)) is not None and now - caller.parted_at < SETTLE_S
 
     def group(self, own: str, up: Collection[str], before: Collection[str]) -> set[str]:
         """Who works together with this instance, itself included. `up`: those that it hears; `before`: who did so.
         Asked at every word, and nearly always the same as before."""
         if self._grouped is not None and self._grouped[:2] == (up, before):
             return self._grouped[2]
-        hears: dict[str, Collection[str]] = {own: up}
+        hears = {own: frozenset(up)}
         for name in up:
             if (caller := self._callers.get(name)) and caller.hears is not None and not self._is_passed_over(name):
                 hears[name] = caller.hears
@@ -185,18 +194,15 @@ class Callers:
         return is_heard or self._is_passed_over(name)
 
     def _is_passed_over(self, name: str) -> bool:
-        return self._passed_over.get(name) == self.change_of(name)
+        return name in self._passed_over and self._passed_over[name] == self.change_of(name)
 
     def change_of(self, name: str) -> int:
         """The last one of its view that it told; 0: none."""
         return 0 if (caller := self._callers.get(name)) is None else caller.change
 
-    def take_early(self, name: str, key: str) -> tuple[dict[str, int], list[ToOwner]]:
-        """What it holds of a deployment that was not known so far, and what it said of it since."""
-        caller = self._callers[name]
-        said = [message for message in caller.early if message.deployment == key]
-        caller.early = [message for message in caller.early if message.deployment != key]
-        return caller.held.pop(key, {}), said
+    def take_early(self, name: str, key: str) -> tuple[dict[str, int], list[Asked]]:
+        """What it holds of a deployment that is lent here from now on, and who waits there."""
+        return self._callers[name].early.take(key)
 
     def lapsed(self, now: float) -> Iterator[str]:
         """Those whose lease is over: silent, or of another view for long. Who is not connected either is dropped."""

@@ -111,11 +111,15 @@ class Circle:
 
     def up(self, now: float) -> tuple[str, ...]:
         """Those that this one hears, sorted."""
-        return tuple(sorted(name for name, link in self.links.items() if link.is_up(now)))
+        return tuple(sorted([name for name, link in self.links.items() if now - link.heard_at < SILENT_S]))
+
+    def are_all(self, heard: Iterable[str]) -> bool:
+        """Whether these are at all places that are listed, so that nobody else is expected."""
+        return self._listed.keys() - {self._own_place} <= {self.links[name].place for name in heard}
 
     def members(self, group: Iterable[str]) -> tuple[str, ...]:
         """The same text for whoever sees the same."""
-        return tuple(sorted(f"{name}{_OWNS_NOTHING * (not self._may_own(name))}" for name in group))
+        return tuple(sorted([name if self._may_own(name) else name + _OWNS_NOTHING for name in group]))
 
     def has_joined(self, now: float) -> bool:
         """Whether this instance has met all that it was told of, or waited long enough."""
@@ -138,10 +142,13 @@ class Circle:
         if self._own_place not in self._listed:
             return
         there = {link.place for name in works if (link := self.links.get(name)) is not None and link.is_up(now)}
+        absent = self._listed.keys() - there - {self._own_place}
+        if not absent:
+            return
         gone = self._reached - {link.place for link in self.links.values() if link.is_up(now)}
-        for place, since in sorted(self._listed.items()):
-            is_stranger = place not in self._known | gone and now - since < STRANGER_S
-            if place != self._own_place and place not in there and not is_stranger:
+        for place in sorted(absent):
+            is_stranger = place not in self._known and place not in gone and now - self._listed[place] < STRANGER_S
+            if not is_stranger:
                 yield place
 
     def _may_own(self, name: str) -> bool:

@@ -15,13 +15,14 @@ def group_of(own: str, hears: Mapping[str, Collection[str]], first: Iterable[str
     names = set(hears)
     if all(len(names.intersection(heard)) >= len(names) - 1 for heard in hears.values()):
         return names
-    groups: list[set[str]] = []
+    groups: list[tuple[set[str], set[str]]] = []  # each with those whom all in it hear
     known = [name for name in sorted(first) if name in names]
     for name in [*known, *sorted(names - set(known))]:
-        for group in groups:
-            if all(name in hears[other] and other in hears[name] for other in group):
+        for group, heard in groups:
+            if name in heard and group.issubset(hears[name]):
                 group.add(name)
+                heard.intersection_update(hears[name])
                 break
         else:
-            groups.append({name})
-    return next(group for group in groups if own in group)
+            groups.append(({name}, set(hears[name])))
+    return next(group for group, _ in groups if own in group)

@@ -17,6 +17,7 @@ import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from router.core.dispatch import Dispatcher, NoRoom, Permit, Ticket
+from router.core.early import Asked
 from router.core.frames import Ask, Cancel, FromOwner, GiveBack, Grant, Recall, Refuse, ToOwner
 from router.core.model import Replica
 
@@ -131,13 +132,18 @@ class Lender:
     def held_by(self, name: str) -> dict[str, int]:
         return {uid: len(permits) for uid, permits in self._lent.get(name, {}).items()}
 
+    def asked_by(self, name: str) -> list[Asked]:
+        """Those of its requests that wait."""
+        mine = [(number, ticket) for (asker, number), ticket in self._asks.items() if asker == name]
+        return [Asked(number, ticket.came_at, ticket.avoid) for number, ticket in mine]
+
     # -- replicas ------------------------------------------------------------------------------------------
 
     def update(self, replicas: Iterable[Replica], now: float) -> None:
         known = list(replicas)
+        self._serve_all(self.dispatcher.update(known, now), now)
         for uid in self._paused.keys() - {replica.uid for replica in known}:
             self._resume(uid, now)
-        self._serve_all(self.dispatcher.update(known, now), now)
         if self._paused and not self.dispatcher.has_ready:
             for uid in list(self._paused):
                 self._resume(uid, now)
@@ -157,6 +163,10 @@ class Lender:
         self._count()
         if self._asks:
             self._recall(now)
+
+    @property
+    def is_open(self) -> bool:
+        return self._is_open
 
     def close(self, now: float) -> None:
         """Nothing more is lent, until it is opened again."""

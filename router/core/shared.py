@@ -18,7 +18,7 @@ from router.core.ownership import Owners, slots_within_reach
 class Shared:
     """One deployment, here. It has no replicas before `update` says so."""
 
-    __slots__ = ("_handicaps", "_queue_length", "_replicas", "_said", "borrower", "lender", "owner", "slots")
+    __slots__ = ("_handicaps", "_queue_length", "_reach", "_replicas", "_said", "borrower", "lender", "owner", "slots")
 
     def __init__(self, borrower: Borrower) -> None:
         self.borrower = borrower
@@ -30,18 +30,28 @@ class Shared:
         self._replicas: list[Replica] = []
         self._queue_length = 0
         self._handicaps: dict[str, int] = {}
+        self._reach: tuple[Sequence[str], Collection[str]] = ((), ())
+        """All places and those that are missing, as `open` was told last."""
         self._said: deque[ToOwner] = deque()
         """By the own borrower to the own lender, and not heard yet."""
 
     def update(self, replicas: Iterable[Replica], slots: int, queue_length: int, now: float) -> bool:
         """What the platform says. Returns whether there is something to share from now on, or is no more."""
-        was_shared, self.slots = self.slots > 0, slots
+        before, self.slots = self.slots, slots
         self._replicas, self._queue_length = list(replicas), queue_length
-        if was_shared != (slots > 0):
+        if (before > 0) != (slots > 0):
             return True
-        if self.lender is not None:
-            self.lender.configure(slots, queue_length, now)
-            self.lender.update(self._replicas, now)
+        if (lender := self.lender) is None:
+            return False
+        # neither a slot that the new limit forbids nor one of a replica that leaves may be lent on the way
+        if slots < before:
+            lender.configure(slots, queue_length, now)
+            if lender.is_open:
+                self.open(*self._reach, now)
+            lender.update(self._replicas, now)
+        else:
+            lender.update(self._replicas, now)
+            lender.configure(slots, queue_length, now)
         return False
 
     def lend(self, post: Post, now: float) -> Lender:
@@ -76,6 +86,7 @@ class Shared:
 
     def open(self, places: Sequence[str], missing: Collection[str], now: float) -> None:
         """Lend what is not in the missing places' hands. `places`: all that are listed, sorted."""
+        self._reach = places, missing
         if self.lender is None:
             return
         if not missing:
@@ -122,6 +133,10 @@ class Deployments(dict[str, Shared]):
         del self[key]
         self._owners.forget(key)
         self._owned.get(shared.owner, {}).pop(key, None)
+
+    def open_all(self, places: Sequence[str], missing: Collection[str], now: float) -> None:
+        for shared in self.values():
+            shared.open(places, missing, now)
 
     def owned_by(self, name: str) -> list[Shared]:
         return list(self._owned.get(name, {}).values())

@@ -6,9 +6,10 @@ what it wants said lies in `to_owners` and `to_borrowers`, by name, until it is 
 Theory. An instance calls every other one that is listed, and is called by it. Those that it hears, and that all hear
 each other (cliques.py), and itself, are its *view*; in a view every deployment has one owner. Whoever's view changes
 says so to all others, with what it holds of theirs, and begins anew: what was asked and granted before is void. It says
-so again to whoever's view changed since. An owner lends nothing until all in its view have said, in answer to its own
-change, that theirs is the same (`is_settled`): then it knows what each holds. Who does not within SETTLE_S is passed
-over: it leaves the view, and its place counts as missing, until its own view changes or other instances are heard.
+so again to whoever's view changed since. That is a word from each to each: changes that come together are told together
+(`_look`). An owner lends nothing until all in its view have said, in answer to its own change, that theirs is the same
+(`is_settled`): then it knows what each holds. Who does not within SETTLE_S is passed over: it leaves the view, and its
+place counts as missing, until its own view changes or other instances are heard.
 A new instance owns nothing before it was settled once, one that stops owns nothing any more.
 
 The slots of a missing place (circle.py, ownership.py) are lent to nobody until the platform lists it no more: it may be
@@ -27,23 +28,7 @@ from msgspec.structs import replace
 from router.core.borrowing import Borrower, Lease
 from router.core.callers import Callers
 from router.core.circle import BEAT_S, SILENT_S, Circle, Link, Peer, owners_among
-from router.core.frames import (
-    Ask,
-    Beat,
-    Cancel,
-    Echo,
-    FromOwner,
-    GiveBack,
-    Grant,
-    Hears,
-    MayOwn,
-    Message,
-    Pause,
-    Recall,
-    Refuse,
-    ToOwner,
-    View,
-)
+from router.core.frames import Beat, Echo, FromOwner, GiveBack, Grant, Hears, MayOwn, Message, ToOwner, View
 from router.core.leases import Lender
 from router.core.model import Replica
 from router.core.outbox import Outbox
@@ -68,7 +53,7 @@ class Sharing:
         self._deployments = Deployments()
         self._callers = Callers()
         self._up: tuple[str, ...] = ()
-        self._group: Collection[str] = {name}
+        self._group = {name}
         self._members: tuple[str, ...] = ()
         self._lease = Lease(float("inf"))
         """Of what this instance lends itself: while it is silent, another may own it."""
@@ -163,7 +148,7 @@ class Sharing:
         self._lease.until = now + SILENT_S
         self.to_owners.post_all(Beat(int(now * 1000)))
         self._let_lapse(now)
-        self._look(now)
+        self._look(now, at_once=True)
         for shared in self._deployments.values():
             shared.tick(now)
 
@@ -181,10 +166,12 @@ class Sharing:
         elif isinstance(message, MayOwn):
             link.may_own = message.yes
             self._look(now)
-        elif isinstance(message, Grant | Refuse | Recall) and message.epoch == link.epoch:
+        elif isinstance(message, FromOwner) and message.epoch == link.epoch:
             shared = self._deployments.get(message.deployment)
             if shared is not None and shared.owner == name:
                 shared.borrower.hear(message, now)
+            elif isinstance(message, Grant):  # it is served here no more, or without a limit
+                self.to_owners.post(name, GiveBack(message.deployment, message.uid))
 
     def from_caller(self, name: str, message: Message, now: float) -> None:
         self._was_away(now)
@@ -200,12 +187,12 @@ class Sharing:
         elif isinstance(message, Hears):
             self._callers.hears(name, message.names)
             self._look(now)
-        elif isinstance(message, Ask | Cancel | GiveBack | Pause) and self._callers.agrees(name):
+        elif isinstance(message, ToOwner) and self._callers.agrees(name):
             shared = self._deployments.get(message.deployment)
             if shared is not None and shared.lender is not None:
                 shared.lender.hear(name, message, now)
-            elif shared is None or not shared.slots:
-                caller.note_early(message)
+            elif (shared is None or not shared.slots) and (refusal := caller.early.hear(message, now)) is not None:
+                self._from_lender(name, refusal, now)
 
     # -- figures -------------------------------------------------------------------------------------------
 
@@ -218,31 +205,39 @@ class Sharing:
 
     # -- views ---------------------------------------------------------------------------------------------
 
-    def _look(self, now: float) -> None:
-        """Is the view still what it was, is it settled, and who is missing?"""
+    def _look(self, now: float, *, at_once: bool = False) -> None:
+        """Is the view still what it was, is it settled, and who is missing? `at_once`: nothing waits any more. Else who
+        comes beside others does until all that are listed are there, and any change of the view as `Callers.may_tell`
+        says."""
         if not self.circle.is_listed:
             return
         self._was_away(now)
-        if (up := self.circle.up(now)) != self._up:
+        heard = self.circle.up(now)
+        up = heard
+        if self._up and heard != self._up and not at_once and not self.circle.are_all(heard):
+            up = tuple(sorted({*heard} & {*self._up}))
+        if up != self._up:
             self._up = up
             self._callers.pass_over_nobody(now)
             self.to_owners.post_all(Hears(up))
-        self._group = self._callers.group(self.name, up, self._group)
-        # who serves, but not with this one, is no stranger: it works with its own slots
-        self.circle.work_with(name for name in up if name not in self._group and self._callers.left(self.name, name))
-        members = self.circle.members(self._group)
-        is_alone = not up and not self._callers and self.circle.has_joined(now) and not self._find_missing(now)
-        if (members, is_alone) != (self._members, self.is_alone):
-            self._members, self.is_alone = members, is_alone
+        group = self._callers.group(self.name, up, self._group)
+        members = self.circle.members(group)
+        is_alone = not heard and not self._callers and self.circle.has_joined(now) and not self._find_missing(now)
+        has_changed = members != self._members and (at_once or self._callers.may_tell(group, self._group, heard))
+        if has_changed or is_alone != self.is_alone:
+            self._group, self._members, self.is_alone = group, members, is_alone
             self._deployments.change_owners(owners_among(members))
-            self.circle.work_with(self._group)
+            self.circle.work_with(group)
             self._begin_anew(now)
-        self._settle(now)
+        # who serves, but not with this one, is no stranger: it works with its own slots
+        beside = {*heard}.difference(self._group)
+        self.circle.work_with(name for name in beside if self._callers.left(self.name, name))
+        self._settle(heard, now)
         missing = self._find_missing(now)
         if missing != self.missing:
             self.missing = missing
             if self.is_settled:
-                self._open_all(now)
+                self._deployments.open_all(self.circle.places, missing, now)
 
     def _begin_anew(self, now: float) -> None:
         """The view has changed, or this instance was away."""
@@ -289,21 +284,22 @@ class Sharing:
         link = self.circle.links.get(name)
         if link is not None and link.told_change != view.change:
             self._state(name, link, now)
-        self._look(now)
+        if self.is_settled or self._callers.have_answered(self._group):  # else the last answer brings the news
+            self._look(now)
 
-    def _settle(self, now: float) -> None:
+    def _settle(self, heard: Collection[str], now: float) -> None:
         """Once all in the view agree, or there was time enough to; a new instance first waits for those listed."""
         if self.is_settled or not self.circle.has_joined(now):
             return
-        if self._callers.is_settled(self.name, self._group, self._up, now):
+        if self._callers.is_settled(self.name, self._group, heard, now):
             if self._callers.pass_over(self.name, self._group):
-                self._look(now)
+                self._look(now, at_once=True)
                 return
             self.is_settled = True
             could_own = self.circle.may_own
             self.circle.end_joining(now)
             self.missing = self._find_missing(now)
-            self._open_all(now)
+            self._deployments.open_all(self.circle.places, self.missing, now)
             if self.circle.may_own != could_own:
                 self.to_borrowers.post_all(MayOwn(True))
                 self._look(now)
@@ -322,13 +318,12 @@ class Sharing:
             self._lend_no_more(shared)
 
     def _lend_no_more(self, shared: Shared) -> None:
-        """What others have of it still counts, should it be lent here again before they say so anew."""
+        """What others have and want still counts, should it be lent here again before they say so anew."""
         if (lender := shared.lender) is None:
             return
         shared.lender = None
         for name in self._callers:
-            if held := lender.held_by(name):
-                self._callers.keep(name, lender.key, held)
+            self._callers.keep(name, lender.key, lender.held_by(name), lender.asked_by(name))
 
     def _begin_or_end(self, shared: Shared, now: float) -> None:
         """It is shared from now on, or no more."""
@@ -337,9 +332,11 @@ class Sharing:
         self._find_owner(shared)
         if shared.owner == self.name:
             self._place_here(shared, shared.borrower.report(now) if self._is_shared(shared) else {}, now)
-        else:
+        elif (link := self.circle.links.get(shared.owner)) is not None:
             # also if nothing is held: the owner may not have seen that it was not shared for a while
-            self._state(shared.owner, self.circle.links[shared.owner], now)
+            self._state(shared.owner, link, now)
+        else:
+            self._look(now, at_once=True)  # it is gone, which was not told yet
 
     def _place_here(self, shared: Shared, held: dict[str, int], now: float) -> None:
         """This instance owns it. `held`: by itself."""
@@ -363,15 +360,10 @@ class Sharing:
     def _take_early(self, name: str, lender: Lender, now: float) -> None:
         """What a caller said of a deployment that was not known here."""
         if self._callers.agrees(name):
-            held, said = self._callers.take_early(name, lender.key)
+            held, asks = self._callers.take_early(name, lender.key)
             lender.reconcile(name, held, now)
-            for message in said:
-                lender.hear(name, message, now)
-
-    def _open_all(self, now: float) -> None:
-        places = self.circle.places
-        for shared in self._deployments.values():
-            shared.open(places, self.missing, now)
+            for asked in asks:
+                lender.ask(name, *asked, now)
 
     def _let_lapse(self, now: float) -> None:
         """Who is silent, or goes other ways for long."""

@@ -65,6 +65,7 @@ class Statuses:
         return {status: int(cells[0]) for status, cells in self._cells.items()}
 
     def forget(self) -> None:
+        """What is counted from now on is in no ledger: a request may end after its deployment is gone."""
         for status in self._cells:
             self._ledger.close((*self._name, str(status)))
-        self._cells = {}
+        self._ledger, self._cells = Memory(), {}

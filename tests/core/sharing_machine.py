@@ -54,7 +54,7 @@ class SharingMachine(SharingInvariants):
     def arrive(self, node: int, key: int, avoid: int, count: int) -> None:
         at, wanted = self.pick(self.net.running, node), self.pick(self.keys, key)
         uids = frozenset(replica.uid for replica in self.wanted[wanted].replicas[:avoid])
-        for _ in range(count):
+        for _ in range(count if wanted in at.borrowers else 0):
             at.request(wanted, uids)
 
     @precondition(lambda self: self.net.flights)
@@ -188,6 +188,13 @@ class SharingMachine(SharingInvariants):
     def hear_the_platform(self, index: int) -> None:
         self.tell(self.pick(self.net.running, index))
 
+    @precondition(lambda self: self.removable())
+    @rule(index=indexes)
+    def remove(self, index: int) -> None:
+        """One instance hears that a deployment is gone, and may hear later that it is there again."""
+        node, key = self.pick(self.removable(), index)
+        node.remove(key)
+
     @rule(key=keys, slots=st.sampled_from((1, 1, 2, 2, 0)), length=st.sampled_from((100, 100, 1)), fleet=fleets)
     def change(self, key: int, slots: int, length: int, fleet: int) -> None:
         name = self.pick(self.keys, key)
@@ -286,6 +293,13 @@ class SharingMachine(SharingInvariants):
         self.net.deliver_all()
 
     # -- the model -----------------------------------------------------------------------------------------
+
+    def removable(self) -> list[tuple[Node, str]]:
+        """Those that have no request there."""
+        running = [each for each in self.borrowers() if each[0] in self.net.running]
+        return [
+            (node, key) for node, key, it in running if not it.dispatcher.in_flight and key not in node.waiting.values()
+        ]
 
     @staticmethod
     def pick(things: Any, index: int) -> Any:

@@ -103,6 +103,11 @@ class Node:
         self.sharing.update(key, wanted.replicas, wanted.slots, wanted.queue_length, now)
         self.flush()
 
+    def remove(self, key: str) -> None:
+        """It is served here no more; nobody waits or is served."""
+        self.sharing.remove(self.borrowers.pop(key), self.net.now)
+        self.flush()
+
     def tick(self) -> None:
         self.ticked_at = self.net.now
         self.sharing.tick(self.net.now)
@@ -152,8 +157,9 @@ class Node:
         self.flush()
 
     def unpause(self, key: str, uid: str) -> None:
-        self._wake_all(self.borrowers[key].resume(uid, self.net.now))
-        self.flush()
+        if key in self.borrowers:
+            self._wake_all(self.borrowers[key].resume(uid, self.net.now))
+            self.flush()
 
     def _begin(self, key: str, permit: Permit, *, waited: bool) -> None:
         self.net.begin(Flight(self, key, permit, self.net.now, waited))

@@ -377,7 +377,7 @@ def test_a_replica_that_fails_is_said_to_the_owner_and_to_the_next_one() -> None
     borrowing = Borrowing()
     keeping(borrowing)
     borrowing.borrower.pause("a", 9.0, 1.0)
-    assert borrowing.heard() == [GiveBack(KEY, "a"), Pause(KEY, "a", 8.0)]
+    assert borrowing.heard() == [Pause(KEY, "a", 8.0), GiveBack(KEY, "a")]
     borrowing.move(5.0)
     assert borrowing.heard() == [Pause(KEY, "a", 4.0)]
     borrowing.borrower.tick(9.0)

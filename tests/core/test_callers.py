@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from router.core.callers import MAX_EARLY, SETTLE_S, Callers
+from router.core.callers import SETTLE_S, Callers
 from router.core.circle import LEASE_S
+from router.core.early import Asked
 from router.core.frames import Ask, View
 
 KEY = "iris/blue"
@@ -107,6 +108,26 @@ def test_the_group_is_as_those_are_who_hear_each_other_now() -> None:
     assert callers.group("me", up, {"me", "p"}) == {"me"}
 
 
+def test_another_view_is_told_once_those_who_stay_have_answered_the_last_one() -> None:
+    callers = callers_of("p", "q")
+    group = {"me", "p", "q"}
+    assert not callers.may_tell({"me", "q"}, group, ("q",))
+    callers.follow("q", view(b"another"), (), 1.0)
+    assert callers.may_tell({"me", "q"}, group, ("q",))
+    assert not callers.may_tell(group, group, ("p", "q")), "one of them may own by now"
+    callers.follow("p", view(), (), 1.0)
+    assert callers.may_tell(group, group, ("p", "q"))
+    callers.change(b"own", 2.0)
+    assert not callers.may_tell({"me", "q"}, group, ("q",))
+
+
+def test_one_who_comes_is_told_once_all_who_are_up_hear_each_other() -> None:
+    callers = callers_of("p", "q")
+    assert not callers.may_tell({"me", "p"}, {"me"}, ("p", "q"))
+    assert callers.may_tell({"me", "p", "q"}, {"me"}, ("p", "q"))
+    assert callers.may_tell({"me"}, {"me", "p"}, ("p", "q")), "nobody came"
+
+
 def test_nobody_is_passed_over_who_agrees() -> None:
     callers = callers_of("p")
     callers.follow("p", view(), (), 1.0)
@@ -165,32 +186,23 @@ def test_one_that_hung_up_is_forgotten_when_its_lease_is_over() -> None:
     assert callers.get("q") is None
 
 
-def test_what_is_said_of_a_deployment_that_is_not_known_yet_is_kept_until_it_is_taken() -> None:
+def test_what_is_said_of_a_deployment_that_is_not_lent_here_is_known_until_it_is_taken() -> None:
     callers = callers_of("p")
     callers.follow("p", view(a=2), ("wine/blue",), 0.0)
     caller = callers.get("p")
     assert caller is not None
-    caller.note_early(Ask(KEY, 1))
-    caller.note_early(Ask("other/blue", 2))
-    assert callers.take_early("p", KEY) == ({"a": 2}, [Ask(KEY, 1)])
+    caller.early.hear(Ask(KEY, 1), 3.0)
+    assert callers.take_early("p", KEY) == ({"a": 2}, [Asked(1, 3.0, frozenset())])
     assert callers.take_early("p", KEY) == ({}, [])
-    assert callers.take_early("p", "other/blue") == ({}, [Ask("other/blue", 2)])
+    callers.keep("p", KEY, {"b": 1}, [Asked(2, 4.0, frozenset("b"))])
+    assert callers.take_early("p", KEY) == ({"b": 1}, [Asked(2, 4.0, frozenset("b"))])
 
 
 def test_what_is_said_of_known_ones_is_not_kept_and_a_new_view_voids_what_was() -> None:
     callers = callers_of("p")
     caller = callers.get("p")
     assert caller is not None
-    caller.note_early(Ask("other/blue", 1))
-    callers.follow("p", view(a=2), (KEY,), 0.0)
+    caller.early.hear(Ask("other/blue", 1), 0.5)
+    callers.follow("p", view(a=2), (KEY,), 1.0)
     assert callers.take_early("p", KEY) == ({}, [])
     assert callers.take_early("p", "other/blue") == ({}, [])
-
-
-def test_what_one_may_say_early_is_bounded() -> None:
-    callers = callers_of("p")
-    caller = callers.get("p")
-    assert caller is not None
-    for number in range(MAX_EARLY + 5):
-        caller.note_early(Ask(KEY, number))
-    assert len(caller.early) == MAX_EARLY

@@ -24,6 +24,18 @@ def test_who_answers_is_up_until_it_is_silent() -> None:
     assert circle.up(SILENT_S) == ()
 
 
+def test_all_are_there_once_somebody_is_at_each_place_that_is_listed() -> None:
+    circle = circle_of("p", "q", "r")
+    assert not circle.are_all([])
+    for name, place in (("other", "q"), ("not listed", None)):
+        circle.met(name, place, False, 0.0)
+    assert not circle.are_all(["other", "not listed"])
+    circle.met("third", "r", False, 0.0)
+    assert circle.are_all(["other", "third"])
+    assert not circle.are_all(["other"]), "the third one is silent"
+    assert circle_of("p").are_all([])
+
+
 def test_members_are_the_same_text_for_whoever_sees_the_same() -> None:
     one, other = Circle("a"), Circle("b")
     one.met("b", None, False, 0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from router.core.early import Asked
 from router.core.frames import Ask, Cancel, FromOwner, GiveBack, Grant, Pause, Recall, Refuse
 from router.core.leases import CALM_S, Lender
 from router.core.model import Replica
@@ -314,3 +315,24 @@ def test_pausing_ends_with_the_replica_and_when_no_other_is_left() -> None:
     owner.lender.give_back("q", "b", 1, 1.8)
     owner.lender.update(left, 1.9)
     assert owner.lender.dispatcher.takes_requests("a")
+
+
+def test_one_that_goes_while_it_is_left_out_is_lent_to_nobody_on_the_way() -> None:
+    owner = Owner("ab")
+    paused(owner, "a")
+    owner.ask("q", 1)
+    owner.ask("q", 2)
+    assert owner.granted() == [("q", 1, "b")]
+    owner.lender.update(replicas_of("b"), 2.0)
+    assert not owner.granted()
+    owner.lender.update(replicas_of("ab"), 2.1)
+    assert owner.granted() == [("q", 2, "a")]
+
+
+def test_who_waits_is_known_by_instance_with_the_moment_at_which_it_came() -> None:
+    owner = Owner()
+    owner.ask("p", 1)
+    owner.ask("p", 2, 5.0, age_s=1.0, avoid="b")
+    owner.ask("q", 9, 6.0)
+    assert owner.lender.asked_by("p") == [Asked(2, 4.0, frozenset("b"))]
+    assert owner.lender.asked_by("r") == []

@@ -9,7 +9,7 @@ from router.core.dispatch import Dispatcher
 from router.core.frames import Ask, FromOwner, GiveBack, Grant
 from router.core.ownership import owner_of, slots_within_reach
 from router.core.shared import Deployments, Shared
-from tests.core.nouns import replicas_of
+from tests.core.nouns import a_replica, replicas_of
 
 PLACES = ["p", "q", "r"]
 KEYS = [f"iris/{number}" for number in range(20)]
@@ -155,3 +155,50 @@ def test_deployments_are_found_by_who_owns_them() -> None:
     deployments.forget(deployments[KEYS[0]])
     assert [shared.borrower.key for shared in deployments.owned_by("me")] == KEYS[1:]
     assert KEYS[0] not in deployments
+
+
+def asked_for(shared: Shared, number: int, now: float = 0.0) -> None:
+    assert shared.lender is not None
+    shared.lender.hear("other", Ask("iris/blue", number), now)
+
+
+def uids_in(said: list[FromOwner]) -> list[str]:
+    return [each.uid for each in said if isinstance(each, Grant)]
+
+
+@pytest.mark.parametrize(("slots", "then"), [(1, 2), (2, 1)])
+def test_neither_a_slot_that_the_new_limit_forbids_nor_one_of_a_replica_that_goes_is_lent_on_the_way(
+    slots: int, then: int
+) -> None:
+    shared = a_shared()
+    shared.update(replicas_of("a"), slots, 100, 0.0)
+    said = lending(shared)
+    shared.open(PLACES, (), 0.0)
+    for number in range(8):
+        asked_for(shared, number)
+    said.clear()
+    shared.update(replicas_of("b"), then, 100, 1.0)
+    assert uids_in(said) == ["b"] * then
+
+
+def test_nor_one_while_some_are_in_missing_hands() -> None:
+    """Of each replica, the slots that are left are those of the new limit."""
+    shared = a_shared()
+    starting = [a_replica(uid, ready=False) for uid in UIDS]
+    shared.update(starting, 6, 1_000, 0.0)
+    said = lending(shared)
+    shared.open(PLACES, ("q",), 0.0)
+    for number in range(100):
+        asked_for(shared, number)
+    shared.update(replicas_of(UIDS), 1, 1_000, 1.0)
+    reachable = [uid for uid in UIDS if slots_within_reach(uid, 1, PLACES, ("q",))]
+    assert sorted(uids_in(said)) == sorted(reachable)
+
+
+def test_one_that_is_not_open_lends_nothing_when_its_limit_falls() -> None:
+    shared = a_shared()
+    shared.update(replicas_of("a"), 2, 100, 0.0)
+    said = lending(shared)
+    asked_for(shared, 1)
+    shared.update(replicas_of("a"), 1, 100, 1.0)
+    assert uids_in(said) == []

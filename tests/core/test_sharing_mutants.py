@@ -23,6 +23,8 @@ from router.core.frames import Cancel, MayOwn
 from router.core.leases import Lender
 from router.core.sharing import Sharing
 from tests.core import test_sharing as scenes
+from tests.core import test_sharing_pauses as pauses
+from tests.core import test_sharing_removed as removed
 from tests.core.sharing_machine import SharingMachine
 
 Patch = Callable[[pytest.MonkeyPatch], None]
@@ -168,6 +170,20 @@ def takes_along_what_was_kept(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Borrower, "report", lambda self, now: dict(self.held))
 
 
+def forgets_who_waits_for_what_it_lends_no_more(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Lender, "asked_by", lambda *_: [])
+
+
+def uses_nothing_that_failed(patch: pytest.MonkeyPatch) -> None:
+    pause = Borrower.pause
+
+    def by_itself(self: Borrower, uid: str, until: float, now: float) -> None:
+        pause(self, uid, until, now)
+        self.dispatcher.pause(uid)
+
+    patch.setattr(Borrower, "pause", by_itself)
+
+
 def hears_no_beat_after_a_lapse(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Callers, "heard", lambda self, name, now: setattr(self.get(name), "heard_at", now))
 
@@ -199,6 +215,11 @@ SCENES: list[tuple[Callable[[], None], Patch]] = [
     (scenes.test_one_that_was_heard_late_only_one_way_says_anew_what_it_holds_and_wants, hears_no_beat_after_a_lapse),
     (scenes.test_what_is_kept_goes_to_whoever_waits, keeps_what_others_wait_for),
     (scenes.test_who_waited_before_ownership_moved_keeps_its_place, says_of_nobody_how_long_they_waited),
+    (
+        removed.test_who_waits_keeps_its_place_when_the_owner_removes_it_and_makes_it_again,
+        forgets_who_waits_for_what_it_lends_no_more,
+    ),
+    (pauses.test_a_replica_that_the_owner_cannot_spare_is_used_where_it_fails, uses_nothing_that_failed),
 ]
 SEARCH = settings(
     max_examples=2_000,  # most fall within a few

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from tests.core.sharing_net import Wanted
 from tests.core.sharing_scene import KEY, Scene, replicas
@@ -50,23 +51,37 @@ def test_who_is_not_shared_with_anybody_has_the_queue_of_one() -> None:
 
 
 def test_a_replica_that_is_of_no_use_to_any_of_many_who_wait_goes_round_them_once() -> None:
-    """It fails for the owner; the pause that it asked for would leave too few."""
+    """The owner's own requests know better than what it lends: that it is not ready is news there first."""
     scene = Scene(2, fleet=4, queue_length=1_000)
     owner, node = scene.owner, scene.others[0]
     scene.request(node, 4)
-    first, second, third, _ = [flight.uid for flight in scene.net.flights]
-    for uid in (first, second):
-        node.pause(KEY, uid, 10.0)
-    scene.moment()
-    owner.pause(KEY, third, 10.0)
+    third = scene.net.flights[2].uid
+    known = [replica if replica.uid != third else replace(replica, ready=False) for replica in scene.wanted.replicas]
+    owner.borrowers[KEY].update(known, scene.net.now)
     scene.request(owner, 500)
     scene.net.finish(next(flight for flight in scene.net.flights if flight.uid == third))
     scene.moment()
     assert len(owner.waiting) == 500
     assert scene.lender.held_by(owner.name) == {}
-    owner.unpause(KEY, third)
+    owner.borrowers[KEY].update(scene.wanted.replicas, scene.net.now)
     scene.beats(2)
     assert len(owner.waiting) == 499
+
+
+def test_what_is_kept_and_was_not_needed_goes_back_also_of_a_replica_that_is_used() -> None:
+    scene = Scene(2, slots=16)
+    scene.seconds(2)
+    node = scene.others[0]
+    scene.request(node, 8)
+    for _ in range(8):
+        scene.finish(node)
+    assert scene.held(node) == {"r0": 8}
+    for _ in range(20):
+        scene.request(node, 3)
+        for _ in range(3):
+            scene.finish(node)
+        scene.beats()
+    assert scene.held(node) == {"r0": 3}
 
 
 def test_one_that_was_granted_a_replica_which_it_does_not_know_asks_again_as_soon_as_it_does() -> None:
