@@ -24,7 +24,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from router.core.tally import MOMENTARY, Cells, Name
-from router.platforms.local.running import started, still_runs
+from router.platforms.local.running import Process, started
 from router.platforms.private_files import make_private_folder
 
 _FILE_BYTES = 262_144
@@ -159,6 +159,7 @@ class _Read:
 
     def __init__(self, path: Path) -> None:
         self._file = _Mapped(path, writable=False)
+        self._process: tuple[tuple[int, int], Process] | None = None
         self._generation = -1.0
         self._kinds: dict[str, list[tuple[Name, memoryview[float]]]] = {}
 
@@ -168,7 +169,11 @@ class _Read:
 
     @property
     def lives(self) -> bool:
-        return still_runs(self.pid, int(self._file.cells[_STARTED_AT]))
+        """Whoever writes it; that may be another one by now."""
+        key = self.pid, int(self._file.cells[_STARTED_AT])
+        if self._process is None or self._process[0] != key:
+            self._process = key, Process(*key)
+        return self._process[1].runs
 
     def of_kind(self, kind: str) -> list[tuple[Name, memoryview[float]]]:
         generation = self._file.cells[_GENERATION_AT]
@@ -211,10 +216,10 @@ class Totals:
         return list(dict.fromkeys(file.pid for file in self._look()))
 
     def _look(self) -> list[_Read]:
-        for path in self._folder.iterdir():
-            if path.name not in self._files:
+        for name in os.listdir(self._folder):
+            if name not in self._files:
                 try:
-                    self._files[path.name] = _Read(path)
+                    self._files[name] = _Read(self._folder / name)
                 except FileNotFoundError:
                     continue
         return [self._files[name] for name in sorted(self._files)]

@@ -54,6 +54,7 @@ from router.post import Post
 from router.pressure import Pressure
 from router.processes import ProcessesCollector
 from router.protocol import protocol_of
+from router.pulse import pulse
 from router.records import refusal_record
 from router.request import RandomDigits
 from router.routing_page import routing_of
@@ -85,7 +86,7 @@ class RouterServer:
         self._access_log = _opened(config.access_log, post)
         self._clients = Clients(_within_files(config.limits), self._refused, post.ledger)
         self._digits = RandomDigits()
-        self._stop = asyncio.Event()
+        self._stop, self._followed = asyncio.Event(), asyncio.Event()
         self._is_leaving = False
         forwarding = Forwarding(config.trusted_proxies)
         self._certificate = None if config.tls_dir is None else Certificate(config.tls_dir, config.client_ca)
@@ -266,6 +267,7 @@ class RouterServer:
                 if is_first:
                     raise
                 _log.exception("a snapshot of the platform can't be taken in; what it said before is served on")
+            self._followed.set()
             if is_first:
                 _calm_gc()
 
@@ -295,7 +297,7 @@ class RouterServer:
         while self._share is not None:
             self._noted.note()
             self._share.look(self._clients.count)
-            await asyncio.sleep(_NOTE_S)
+            await pulse(_NOTE_S)
 
     async def _renew_certificate(self) -> None:
         if self._certificate is not None:
@@ -305,6 +307,7 @@ class RouterServer:
         """Tell the platform of each leaving replica, once, that it has nothing in flight any more."""
         told: set[str] = set()
         while True:
+            self._followed.clear()
             self._fleet.forget_retired()
             drained = self._fleet.drained()
             told &= drained
@@ -314,7 +317,8 @@ class RouterServer:
                     told.add(uid)
                 except Exception:  # it is told again: a replica must not wait for ever because a disk was full once
                     _log.exception("can't report that %s has drained; trying again", uid)
-            await asyncio.sleep(_DRAIN_LOOK_S)
+            news = self._fleet.is_settled(told) and self._followed.wait()  # only a snapshot makes anything leave
+            await (news or asyncio.sleep(_DRAIN_LOOK_S))
 
     async def _wait_to_be_ready(self, following: asyncio.Task[None]) -> None:
         """One of several workers takes no client's connection before it knows what to serve: another does, or will."""

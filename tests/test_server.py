@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
 from router.config import RouterConfig
 from router.core.declare import declared_endpoints
@@ -24,6 +25,7 @@ from router.server import RouterServer
 from tests.front import SCORE
 from tests.models import Model, served, until
 from tests.router_process import RouterProcess, declare, routing, score
+from tests.virtual_time import armed, on_virtual_time, settle
 
 
 class Site(NamedTuple):
@@ -140,7 +142,7 @@ async def ready_status(one: RouterProcess, client: httpx.AsyncClient) -> int:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_drains_it(site: Site, number: signal.Signals) -> None:
-    grace = ("--drain-grace-ms", "3000")
+    grace = ("--drain-grace-ms", "4000")
     async with routing(site.folder, *grace) as one, one.wire() as idle, one.wire() as kept, one.wire() as busy:
         await one.ready()
         for reader, writer in (idle, kept):
@@ -154,7 +156,7 @@ async def test_a_signal_drains_it(site: Site, number: signal.Signals) -> None:
             await asyncio.wait_for(_not_ready(one, client), 20)
             assert (await client.get(f"{one.place.admin}/readyz")).text == "not ready: it is stopping\n"
             assert (await client.get(f"{one.place.admin}/healthz")).status_code == 200, "it is alive"
-        within_grace = asyncio.get_running_loop().time() + 1.0
+        within_grace = asyncio.get_running_loop().time() + 0.4
         while asyncio.get_running_loop().time() < within_grace:
             async with one.wire() as fresh:  # load balancers have not seen it yet: new connections are taken
                 fresh[1].write(b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -337,3 +339,27 @@ async def test_a_report_that_a_replica_has_drained_is_made_again_when_it_fails(t
     await until(lambda: platform.told == ["a", "a"])
     reporting.cancel()
     await asyncio.gather(reporting, return_exceptions=True)
+
+
+@on_virtual_time
+async def test_while_nobody_leaves_nobody_looks_who_has_drained(tmp_path: Path) -> None:
+    platform, before = Forgetful(), gc.get_threshold()
+    server = RouterServer(RouterConfig(platform="local", state_dir=tmp_path, access_log="off"), platform, only())
+    one, other = (Replica(uid=uid, deployment="iris/blue", host="127.0.0.1", port=1, ready=True) for uid in "ab")
+    tasks = [asyncio.create_task(work) for work in (server._follow(), server._report_drained())]
+    await settle()
+    assert armed() == []
+    platform.publish(Snapshot(replicas=(replace(one, leaving=True), other)))
+    await asyncio.sleep(0.2)
+    assert platform.told == ["a", "a"], "the first time fails"
+    assert armed() == []
+    platform.publish(Snapshot(replicas=(one, other)))
+    await settle()
+    platform.publish(Snapshot(replicas=(replace(one, leaving=True), replace(other, leaving=True))))
+    await settle()
+    assert sorted(platform.told) == ["a", "a", "a", "b"], "one that came back is told again"
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    gc.unfreeze()
+    gc.set_threshold(*before)

@@ -16,14 +16,43 @@ import uvicorn
 
 from router.config import ConfigError
 from router.listening.turns import Share, Turns
+from router.pulse import pulse
 
 BACKLOG = 4_096
+_DATE_S = 1.0
 
 
 class Listener(uvicorn.Server):
     """uvicorn's server, with signals left to ours: it would close at SIGTERM, and end by the signal."""
 
     share: Share | None = None
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        self._exits = asyncio.Event()
+        super().__init__(config)
+
+    @property
+    def should_exit(self) -> bool:
+        return self._exits.is_set()
+
+    @should_exit.setter
+    def should_exit(self, should: bool) -> None:  # uvicorn's is an attribute
+        if should:
+            self._exits.set()
+
+    async def main_loop(self) -> None:
+        """uvicorn's looks ten times a second whether it should exit."""
+        dating = asyncio.create_task(self._tell_the_time())
+        try:
+            await self._exits.wait()
+        finally:
+            dating.cancel()
+
+    async def _tell_the_time(self) -> None:
+        """In each reply's `Date`: uvicorn's tick makes it anew."""
+        while True:
+            await self.on_tick(0)
+            await pulse(_DATE_S)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         share = self.share

@@ -19,6 +19,7 @@ from router.core.model import Instance
 from router.core.sharing import Sharing
 from router.peers.answering import Answer
 from router.peers.calling import Address, Call
+from router.pulse import pulse
 
 TELL_AFTER_S = 1.0
 _LAST_WORDS_S = 0.05
@@ -94,7 +95,7 @@ class Peers:
             for end in ends:
                 end.beat(round(GIVE_UP_S / BEAT_S))
             self._say()
-            await asyncio.sleep(BEAT_S)
+            await pulse(BEAT_S)
 
     def drain(self) -> None:
         """This instance stops soon."""

@@ -40,8 +40,10 @@ from router.platforms.local.state import StateDirectory, own_id
 from router.platforms.memory import MemoryPlatform
 from router.platforms.probe import Prober
 from router.platforms.sizing import FileSizing
+from router.pulse import pulse
 
-_POLL_S = 0.1
+_POLL_S = 0.2
+"""At files; that another router of this machine has ended is told by the system."""
 _FIRST_PAUSE_S = 0.1
 _PROBES_AT_ONCE = 64
 
@@ -66,7 +68,7 @@ class StaticPlatform:
         self._keys = KeyStore(state_dir)
         self._watched = (WatchedFile(file), WatchedFile(self._keys.folder))
         self._by_hand = ByHandFile(state_dir)
-        self._living = LivingInstances(StateDirectory(state_dir))
+        self._living = LivingInstances(StateDirectory(state_dir), self._see_instances)
         self._instances: tuple[Instance, ...] = ()
         self._declared: tuple[Endpoint, ...] = ()
         self._probed: dict[tuple[str, str], _Probed] = {}
@@ -90,6 +92,7 @@ class StaticPlatform:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._living.close()
         await self._prober.__aexit__(kind, error, trace)
 
     def watch(self) -> AsyncIterator[Snapshot]:
@@ -130,10 +133,9 @@ class StaticPlatform:
 
     async def _follow_files(self) -> None:
         while True:
-            await asyncio.sleep(_POLL_S)
-            instances = self._living.look()
-            if self._by_hand.look() or instances != self._instances:
-                self._instances = instances
+            await pulse(_POLL_S)
+            self._see_instances()
+            if self._by_hand.look():
                 self._publish()
             if any([watched.settled() for watched in self._watched]):
                 try:
@@ -142,6 +144,12 @@ class StaticPlatform:
                     log.error("%s\nrefused: the last good declaration stays", error)
                 except Exception:  # of ours: a later file may do better
                     log.exception("can't follow %s: the last good declaration stays", self._file)
+
+    def _see_instances(self) -> None:
+        instances = self._living.look()
+        if instances != self._instances:
+            self._instances = instances
+            self._publish()
 
     async def _take_in_files(self) -> None:
         before, endpoints = self._declared, await asyncio.to_thread(self._load)

@@ -20,6 +20,7 @@ from pathlib import Path
 from router.platforms import PlatformError
 from router.platforms.administration import Conflict, Sealed, VaultName
 from router.platforms.private_files import locked, make_private_folder, write_whole
+from router.pulse import pulse
 
 MAX_ENTRY_BYTES = 4 * 2**20
 POLL_S = 0.2
@@ -46,9 +47,9 @@ class FileVault:
         """While it can't be read and never was, it waits: that is not the same as none."""
         seen: list[_Seen] = []  # the last that was read, as _state told it
         told: list[Sealed | None] = []
-        complaint = ""
+        complaint, file = "", str(self._file(name))
         while True:
-            state = self._state(name)
+            state = _state(file)
             if seen != [state]:
                 try:
                     sealed = await self.read(name)
@@ -61,18 +62,10 @@ class FileVault:
                     if told != [sealed]:
                         told = [sealed]
                         yield sealed
-            await asyncio.sleep(POLL_S)
+            await pulse(POLL_S)
 
     def _file(self, name: VaultName) -> Path:
         return self.folder / name
-
-    def _state(self, name: VaultName) -> _Seen:
-        """Differs after each change. One that can't be looked at is as one that isn't there: reading it tells more."""
-        try:
-            found = self._file(name).stat()
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
 
     def _read(self, name: VaultName) -> Sealed | None:
         path = self._file(name)
@@ -120,3 +113,12 @@ class FileVault:
             if (present.version if present is not None else None) != version:
                 raise Conflict(f"{name} in {self.folder} was changed meanwhile: read it again")
             write_whole(self._file(name), content, lasting=True)
+
+
+def _state(file: str) -> _Seen:
+    """Differs after each change. One that can't be looked at is as one that isn't there: reading it tells more."""
+    try:
+        found = os.stat(file)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino

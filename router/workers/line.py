@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from router.config import RouterConfig
 from router.listening.sockets import Descriptors
 from router.platforms import ClusterSettings
+from router.pulse import pulse
 
 BEAT_S = 1.0
 STARTING, READY, LEAVE = b"s", b"r", b"l"
@@ -58,7 +59,7 @@ async def keep(
     try:
         while True:
             writer.write(READY if is_ready() else STARTING)
-            await asyncio.sleep(BEAT_S)
+            await pulse(BEAT_S)
     finally:
         listening.cancel()
         writer.transport.abort()

@@ -30,7 +30,8 @@ from router.platforms.private_files import Version, make_private_folder, version
 from router.workers.crew import Crew, Step
 from router.workers.line import LEAVE, READY, Order, send_order
 
-_LOOK_S = 0.1
+_LOOK_S = 0.25
+"""At the wish, and for workers that hang; that one has ended is known at once."""
 _WORKER = "router.workers.worker"
 
 _log = logging.getLogger("scoregate.workers")
@@ -60,6 +61,7 @@ class Parent:
         self._wish_file = config.state_dir.absolute() / "workers.json"
         self._wish_read: Version | None = None
         self._running: dict[int, _Running] = {}
+        self._news = asyncio.Event()
         self._watching: set[asyncio.Task[None]] = set()
 
     async def run(self) -> int:
@@ -72,10 +74,11 @@ class Parent:
                 loop.add_signal_handler(number, self._stop, sockets)
             try:
                 while not self._crew.is_stopping or self._running:
+                    self._news.clear()
                     self._look_at_wish()
                     for step in self._crew.steps(loop.time()):
                         await self._take(step, sockets)
-                    await asyncio.sleep(_LOOK_S)
+                    await self._pause()
             finally:
                 for running in self._running.values():
                     running.process.kill()
@@ -90,6 +93,12 @@ class Parent:
         folder = self._config.state_dir.absolute() / LEDGERS
         shutil.rmtree(folder, ignore_errors=True)
         make_private_folder(folder)
+
+    async def _pause(self) -> None:
+        """Until it has to look again."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_S):
+                await self._news.wait()
 
     def _stop(self, sockets: Sockets) -> None:
         """Workers close their ports in their own time; then nobody shall wait at this process's."""
@@ -156,6 +165,7 @@ class Parent:
         code = await running.process.wait()
         running.writer.transport.abort()
         del self._running[index]
+        self._news.set()
         self._crew.ended(index, clock(), by_itself=code >= 0)
         if self._crew.has_failed:
             self._stop(sockets)  # it has said why, and so would the others

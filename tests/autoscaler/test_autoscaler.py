@@ -17,4 +17,4 @@ def test_importing_the_autoscaler_loads_neither_a_server_nor_the_router_nor_what
     run = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True, check=True)
     servers, ours = run.stdout.splitlines()
     assert servers == ""
-    assert {name.split(".")[1] for name in ours.split()} == {"options", "platforms", "tables", "tls"}
+    assert {name.split(".")[1] for name in ours.split()} == {"options", "platforms", "pulse", "tables", "tls"}

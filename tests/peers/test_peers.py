@@ -14,7 +14,7 @@ from router.core.model import Instance
 from router.peers import GIVE_UP_S, Peers
 from router.peers.calling import Address
 from tests.peers.company import Company, company_of, nobody, stranger_at, stranger_listening, view, welcome
-from tests.virtual_time import on_virtual_time, settle
+from tests.virtual_time import now, on_virtual_time, settle
 
 
 @on_virtual_time
@@ -378,3 +378,23 @@ async def test_a_cut_between_two_is_noticed_and_mended(folder: Path) -> None:
 @on_virtual_time
 async def test_each_process_has_a_name_of_its_own() -> None:
     assert Peers(nobody).name != Peers(nobody).name
+
+
+@on_virtual_time
+async def test_whenever_they_began_instances_beat_at_the_same_moments(folder: Path) -> None:
+    """So that whoever hears them wakes once for all, and has its own beat to give, too."""
+    async with company_of(folder, "a", "b") as company:
+        await asyncio.sleep(0.07)
+        await company.start("c")
+        company.list("a", "b", "c")
+        await asyncio.sleep(2.0)
+        beats = set()
+        while now() < 5.0:
+            before, at = {place: member.peers.frames_total for place, member in company.members.items()}, now() % 0.2
+            await asyncio.sleep(0.01)
+            await settle()
+            beats |= {
+                (round(at, 3), place) for place in before if company.members[place].peers.frames_total > before[place]
+            }
+        assert len({at for at, _ in beats}) == 1
+        assert {place for _, place in beats} == {"a", "b", "c"}

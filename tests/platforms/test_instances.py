@@ -1,10 +1,12 @@
 """instances.py: who lives here is followed, and read only when somebody comes or goes."""
 
 import asyncio
+import os
 import sys
 
 from router.platforms.local.instances import LivingInstances
 from router.platforms.local.state import StateDirectory
+from tests.models import until
 from tests.places import a_place
 
 
@@ -32,3 +34,44 @@ async def test_files_are_read_when_one_comes_or_goes_and_a_death_is_seen_without
     assert state.reads == 1
     state.remove_router("a")
     assert (living.look(), state.reads) == ((), 2)
+
+
+async def test_as_long_as_nothing_happens_the_answer_is_the_same_object(tmp_path):
+    state = StateDirectory(tmp_path)
+    living = LivingInstances(state)
+    state.write_router(a_place(id="a"))
+    before = living.look()
+    assert living.look() is before
+    state.write_router(a_place(id="a"))
+    assert living.look() is before, "it was written again, and says the same"
+    state.write_router(a_place(id="a", admin="http://other"))
+    assert [each.admin for each in living.look()] == ["http://other"]
+
+
+async def test_that_one_has_ended_is_told_once_and_of_nobody_who_is_followed_no_more(tmp_path):
+    state, told = StateDirectory(tmp_path), []
+    living = LivingInstances(state, lambda: told.append([each.id for each in living.look()]))
+    command = (sys.executable, "-c", "import time; time.sleep(600)")
+    first, second, third = [await asyncio.create_subprocess_exec(*command) for _ in range(3)]
+    for name, process in (("a", first), ("b", second)):
+        state.write_router(a_place(id=name, pid=process.pid))
+        living.look()
+    first.kill()
+    await until(lambda: told == [["b"]])
+    state.remove_router("b")
+    state.write_router(a_place(id="c", pid=third.pid))
+    assert [each.id for each in living.look()] == ["c"]
+    second.kill()
+    await asyncio.gather(first.wait(), second.wait())
+    living.close()
+    third.kill()
+    await third.wait()
+    await asyncio.sleep(0.05)
+    assert told == [["b"]]
+    assert living.look() == ()
+    descriptors = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        state.write_router(a_place(id="d"))
+        living.look()
+    assert len(os.listdir("/proc/self/fd")) <= descriptors + 1
+    living.close()

@@ -29,11 +29,14 @@ class Model:
         self.status = 200
         self.asked: list[str] = []
         self.address = ""
+        self.answers = asyncio.Event()
+        self.answers.set()
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             self.asked.append(head.split(b" ")[1].decode())
+            await self.answers.wait()
             writer.write(b"HTTP/1.1 %d Something\r\nContent-Length: 0\r\n\r\n" % self.status)
             await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError):
@@ -118,9 +121,11 @@ def ready(snapshot: Snapshot) -> list[Replica]:
 async def test_replicas_are_not_ready_until_probed(site: Site) -> None:
     async with model() as blue:
         site.declare(blue.address, "[::1]:1")
+        blue.answers.clear()
         async with site.platform() as platform:
             watch = platform.watch()
             first = await upcoming(watch)
+            blue.answers.set()
             assert [(r.host, r.port, r.ready) for r in first.replicas] == [
                 ("127.0.0.1", int(blue.address.split(":")[1]), False),
                 ("::1", 1, False),

@@ -94,6 +94,21 @@ async def test_a_killed_worker_is_replaced_in_its_place(tmp_path: Path, caplog: 
         assert f"worker 0, process {first}, has ended by SIGKILL" in caplog.text
 
 
+async def test_one_that_ran_well_is_replaced_without_waiting_for_the_next_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew, "RAN_WELL_S", 0.0)
+    async with running(tmp_path, 1) as one:
+        await one.until(0)
+        monkeypatch.setattr(parent, "_LOOK_S", 3600.0)
+        await asyncio.sleep(0.5)
+        ((_, first),) = one.workers
+        os.kill(first, signal.SIGKILL)
+        await until(lambda: one.workers not in ([], [(0, first)]))
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert await one.task == 0
+
+
 async def test_as_many_workers_are_there_as_the_file_wishes_within_bounds(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

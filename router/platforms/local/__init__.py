@@ -6,7 +6,6 @@ leaves wishes.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Self
 
 from msgspec.structs import replace
 
-from router.core.model import Deployment, Snapshot
+from router.core.model import Deployment, Instance, Snapshot
 from router.platforms import UP_TO_DATE, PlatformError, Standing
 from router.platforms.file_administration import FileAdministration
 from router.platforms.local.instances import LivingInstances
@@ -23,6 +22,7 @@ from router.platforms.local.leader import leadership
 from router.platforms.local.state import ScaleWish, StateDirectory, own_id
 from router.platforms.private_files import Version
 from router.platforms.sizing import FileSizing
+from router.pulse import pulse
 
 POLL_S = 0.05
 
@@ -49,7 +49,8 @@ class LocalPlatform:
         return None
 
     async def watch(self) -> AsyncIterator[Snapshot]:
-        seen: Version | None = None
+        read: Version | None = None
+        seen: tuple[Snapshot | None, tuple[Instance, ...]] = None, ()
         known: Snapshot | None = None
         told: Snapshot | None = None
         instances = LivingInstances(self._state)
@@ -59,14 +60,17 @@ class LocalPlatform:
         try:
             while True:
                 version = self._state.snapshot_version()
-                if version is not None and version != seen:
-                    seen = version
+                if version is not None and version != read:
+                    read = version
                     known = self._read() or known
-                snapshot = known and replace(known, instances=instances.look())
-                if snapshot is not None and snapshot != told:
-                    told = self._told = snapshot
-                    yield snapshot
-                await asyncio.sleep(POLL_S)
+                living = instances.look()
+                if known is not None and (known is not seen[0] or living is not seen[1]):
+                    seen = known, living
+                    snapshot = replace(known, instances=living)
+                    if snapshot != told:
+                        told = self._told = snapshot
+                        yield snapshot
+                await pulse(POLL_S)
         finally:
             self._watches -= 1
 
