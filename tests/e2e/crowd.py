@@ -37,6 +37,7 @@ class Pods:
         words = "--kubeconfig", kubeconfig, "--namespace", namespace, "get", "endpoints", name, "--watch", "-o"
         told = r'jsonpath={.subsets[*].addresses[*].ip}{"\n"}'
         self.addresses: list[str] = []
+        self.are_alike = False
         self._kubectl = subprocess.Popen(["kubectl", *words, told], stdout=subprocess.PIPE, text=True)
         self._reading = Thread(target=self._read)
         self._reading.start()
@@ -50,11 +51,11 @@ class Pods:
         self.addresses = addresses
 
     def one(self, chance: random.Random) -> str:
-        """Unevenly: the last of three has half of all."""
+        """Unevenly, unless all are alike: the last of three has half of all."""
         addresses = self.addresses
         if not addresses:
             raise ConnectionError("no Pod is ready")
-        return chance.choices(addresses, range(1, 1 + len(addresses)))[0]
+        return chance.choices(addresses, None if self.are_alike else range(1, 1 + len(addresses)))[0]
 
     def close(self) -> None:
         self._kubectl.kill()
@@ -94,6 +95,9 @@ class Crowd:
     def __init__(self, pods: Pods, path: str, headers: Mapping[str, str]) -> None:
         self.pods = pods
         self.sent: list[Sent] = []
+        self.mean_work_s = MEAN_WORK_S
+        self.rate_per_s = 0.0
+        """May change while it asks."""
         lines = {"host": "service", "content-type": "application/json", **headers}
         self._head = f"POST {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         self._chance = random.Random(6)
@@ -103,8 +107,9 @@ class Crowd:
     @contextmanager
     def asking(self, rate_per_s: float) -> Iterator[None]:
         """From now on, until the block ends and the last request has its reply."""
+        self.rate_per_s = rate_per_s
         ended = Event()
-        thread = Thread(target=lambda: asyncio.run(self._ask_on(rate_per_s, ended)))
+        thread = Thread(target=lambda: asyncio.run(self._ask_on(ended)))
         thread.start()
         try:
             yield
@@ -129,11 +134,11 @@ class Crowd:
 
     # -- inside --------------------------------------------------------------------------------------------
 
-    async def _ask_on(self, rate_per_s: float, ended: Event) -> None:
+    async def _ask_on(self, ended: Event) -> None:
         due = time.monotonic()
         async with asyncio.TaskGroup() as group:
             while not ended.is_set():
-                due += self._chance.expovariate(rate_per_s)
+                due += self._chance.expovariate(self.rate_per_s)
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
                 group.create_task(self._send(due))
         while self._idle:
@@ -162,7 +167,7 @@ class Crowd:
         """What was wrong with the reply, and when the replica had the request."""
         is_kept = False
         try:
-            work_s = min(LONGEST_WORK_S, self._chance.expovariate(1 / MEAN_WORK_S))
+            work_s = min(LONGEST_WORK_S, self._chance.expovariate(1 / self.mean_work_s))
             body = json.dumps({"n": next(self._numbers), "s": work_s})
             on.writer.write(f"{self._head}content-length: {len(body)}\r\n\r\n{body}".encode())
             head = (await on.reader.readuntil(b"\r\n\r\n")).decode().lower()

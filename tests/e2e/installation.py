@@ -14,7 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +36,7 @@ FLOWERS = (EXAMPLE / "sample-request.json").read_bytes()
 SCORE_S = 0.2
 """How long the slow model takes to score."""
 LEASE = "scoregate-autoscaler"
+_ROUTER = _AUTOSCALER = sys.executable, "-m", "router"
 
 
 class Installation:
@@ -50,15 +51,18 @@ class Installation:
         *values: str,
         mounts: dict[str, Path] | None = None,
         network: PodNetwork | None = None,
+        scaler: Sequence[str] = _AUTOSCALER,
     ) -> None:
         """`values`: more of the chart's. `mounts`: the folder of this machine that stands for what is mounted there:
-        the test kubelet mounts nothing. `network`: of the routers, where they have one of their own."""
+        the test kubelet mounts nothing. `network`: of the routers, where they have one of their own. `scaler`: the
+        command of autoscalers' Pods."""
         self.cluster = cluster
         self.home = home
         self.models = models
         self._folder = folder
         self._values = values or ("allowInsecureConnections=true",)
         self._network = network
+        self._commands: Mapping[str, Sequence[str]] = {"router": _ROUTER, "autoscaler": scaler}
         self._mounts = {"/var/lib/scoregate": Path(f"{folder}/$(POD_NAME)"), **(mounts or {})}
 
     # -- setting up ------------------------------------------------------------------------------------------
@@ -92,12 +96,13 @@ class Installation:
         account = template["spec"]["serviceAccountName"]
         (container,) = template["spec"]["containers"]
         template["metadata"].setdefault("annotations", {})["test-kubelet/run"] = "true"
-        container["command"] = [sys.executable, "-m", "router"]
+        container["command"] = list(self._commands[component])
         container["args"] = [self._here(each) for each in container["args"]]
         environment = {
             "KUBECONFIG": str(self.cluster.kubeconfig_of(account, self.home, self._folder)),
             "SCOREGATE_NAMESPACE": self.home,
             "SCOREGATE_VAULT": "scoregate-vault",
+            "PYTHONPATH": str(ROOT),
         }
         if component == "router":
             container["args"].append("--pod=$(POD_NAME)")

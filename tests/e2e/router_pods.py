@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from bench.dispatch.counting import Account, Overlap
 from router.platforms.local.state import RouterPlace, StateDirectory
 from tests.deploy.shipped import ROOT
 from tests.e2e.conftest import until
+from tests.e2e.counting_replica import account_at
 from tests.e2e.crowd import PORT, Crowd, Pods
 from tests.e2e.installation import MANIFEST, Installation
 from tests.e2e.pod_network import PodNetwork, pod_network
@@ -182,15 +182,7 @@ class RouterPods:
 
     def _accounts(self) -> list[Account]:
         pods = self.installed.pods("app=iris", self.installed.models)
-        return [_account(pod["status"]["podIP"]) for pod in pods]
-
-
-def _account(address: str) -> Account:
-    with socket.create_connection((address, _ACCOUNTS), timeout=10) as asked:
-        asked.sendall(b"?")
-        told = b"".join(iter(lambda: asked.recv(65_536), b""))
-    (one,) = msgspec.json.decode(told, type=list[Account])
-    return one
+        return [account_at(pod["status"]["podIP"], _ACCOUNTS) for pod in pods]
 
 
 def _owners(view: list[Page]) -> list[str]:
@@ -202,15 +194,25 @@ def _parent(pid: int) -> int:
 
 
 @contextmanager
-def router_pods(cluster: Cluster, folder: Path, workers: int) -> Iterator[RouterPods]:
-    """With so many workers in each, at first."""
-    values = "allowInsecureConnections=true", "selfScaling.enabled=false"
+def router_pods(
+    cluster: Cluster,
+    folder: Path,
+    workers: int,
+    *,
+    nodes: Callable[[Path], AbstractContextManager[PodNetwork]] = pod_network,
+    values: Sequence[str] = ("selfScaling.enabled=false",),
+    **more: Any,
+) -> Iterator[RouterPods]:
+    """With so many workers in each, at first. `nodes`: what there is around each Pod. `values`: of the chart. `more`:
+    as Installation has it."""
     with (
-        pod_network(cluster.kubeconfig) as network,
+        nodes(cluster.kubeconfig) as network,
         cluster.namespace("home") as home,
         cluster.namespace("models") as models,
     ):
-        site = RouterPods(Installation(cluster, home, models, folder, *values, network=network), network, folder)
+        values = "allowInsecureConnections=true", *values
+        installed = Installation(cluster, home, models, folder, *values, network=network, **more)
+        site = RouterPods(installed, network, folder)
         site.installed.install(ROUTERS, f"workers={workers}")
         site.deploy_counting()
         until("replicas are ready", lambda: len(site.installed.models_ready()) == REPLICAS)

@@ -107,6 +107,25 @@ async def test_a_pod_without_a_place_says_why(server: FakeApiServer, api: Api) -
     assert (await sizing(api).stand()).no_room == "no room for the router"
 
 
+@pytest.mark.parametrize(
+    ("is_so", "reason", "told"),
+    [
+        ("True", "FailedCreate", "pods is forbidden: exceeded quota: pods=3"),
+        ("False", "FailedCreate", ""),
+        ("True", "FailedDelete", ""),
+    ],
+)
+async def test_a_pod_that_cant_be_made_says_why(
+    server: FakeApiServer, api: Api, is_so: str, reason: str, told: str
+) -> None:
+    found = deployment(4, availableReplicas=3)
+    message = "pods is forbidden:\nexceeded quota: pods=3"
+    failure = {"type": "ReplicaFailure", "status": is_so, "reason": reason, "message": message}
+    found["status"]["conditions"] = [{"type": "Available", "status": "True"}, failure]
+    server.put("deployments", found, HOME)
+    assert (await sizing(api).stand()).no_room == told
+
+
 async def test_an_autoscaler_of_somebody_else_is_a_conflict(server: FakeApiServer, api: Api) -> None:
     server.put("deployments", deployment(), HOME)
 

@@ -29,6 +29,7 @@ TRIES = 5
 """A Deployment's status is written while its Pods come and go, and each time its version changes."""
 _GROWING = ("cpu", "memory")
 _QUANTITY = re.compile(r"(\d+(?:\.\d*)?|\.\d+)((?:[eE][+-]?\d+)|[A-Za-z]{0,2})")
+_CANT_BE_MADE = "ReplicaFailure", "True", "FailedCreate"
 _WORKERS_OPTION = re.compile(r"--workers=\d+")
 
 
@@ -102,14 +103,18 @@ class DeploymentSizing:
             raise PlatformError(f"{self} can't be understood: {error}") from error
 
     async def _no_room(self, found: dict[str, Any]) -> str:
-        """What the scheduler says of the first Pod that it has no place for; "" where there is none."""
+        """Why a Pod can't be made, as where a quota is used up; else what the scheduler says of the first one that it
+        has no place for; "" where there is none."""
+        for said in (found.get("status") or {}).get("conditions") or ():
+            if (said.get("type"), said.get("status"), said.get("reason")) == _CANT_BE_MADE:
+                return _worded(said.get("message", ""), "a Pod can't be made")
         labels = found["spec"].get("selector", {}).get("matchLabels", {})
         path = f"/api/v1/namespaces/{self._namespace}/pods"
         chosen = {"labelSelector": ",".join(f"{name}={value}" for name, value in sorted(labels.items()))}
         for pod in msgspec.convert(_items(await self._api.read(path, chosen)), list[Pod]):
             placed = pod.condition("PodScheduled")
             if pod.metadata.deletion_timestamp is None and placed is not None and placed.reason == "Unschedulable":
-                return shortened(" ".join(placed.message.split()) or "a Pod can't be scheduled")
+                return _worded(placed.message, "a Pod can't be scheduled")
         return ""
 
     async def _conflict(self) -> str:
@@ -171,6 +176,10 @@ def _is_settled(found: dict[str, Any]) -> bool:
     if status.get("observedGeneration", 0) != found["metadata"].get("generation", 0):
         return False
     return all(status.get(name, 0) == wanted for name in ("replicas", "updatedReplicas", "availableReplicas"))
+
+
+def _worded(message: str, otherwise: str) -> str:
+    return shortened(" ".join(message.split()) or otherwise)
 
 
 def _items(answer: bytes) -> list[dict[str, Any]]:
