@@ -21,7 +21,7 @@ from bench.processes import ProcessGroup, free_port, running
 from bench.replica import score
 
 PATH = f"/api/v1/endpoint/{configs.ENDPOINT}/score"
-START_S = 20.0
+START_S = 60.0
 PLACEHOLDER_KEY = "k" * 32
 """For proxies that know no keys: their requests carry as much as the others'."""
 

@@ -17,17 +17,24 @@ from pathlib import Path
 import msgspec
 
 from bench import wrk
-from bench.dispatch.contenders import Scoregate, declared, started
+from bench.dispatch.contenders import Scoregate, Started, declared, started
 from bench.dispatch.live import SETTLE_S
 from bench.measure import Cores
-from bench.processes import ProcessGroup, free_ports, running
+from bench.processes import free_ports, running
 from bench.report import Spread, spread
 
 REPLICAS = 8
 SLOTS = 100
 """Of each: at the most connections, nobody finds fewer than nine of ten free."""
-LAYOUTS = ((1, 1), (1, 2), (2, 1))
-"""Routers, and processes of each."""
+ONE, WORKERS, ROUTERS, APART = "1 x 1", "1 x 2", "2 x 1", "2 x 1, apart"
+LAYOUTS: dict[str, tuple[tuple[int, int], ...]] = {
+    ONE: ((1, 1),),
+    WORKERS: ((1, 2),),
+    ROUTERS: ((2, 1),),
+    APART: ((1, 1),) * 2,
+}
+"""Installations, each of so many routers with so many processes. Two that are apart share nothing: they are what two
+processes on one core cost by themselves."""
 CONNECTIONS = (2, 64)
 """Divided among the routers."""
 
@@ -67,17 +74,19 @@ class Plenty(Scoregate):
 class Pair:
     """One layout, running."""
 
-    def __init__(self, title: str, urls: list[str], authorization: str, groups: list[ProcessGroup]) -> None:
-        self.title, self.urls, self.authorization, self.groups = title, urls, authorization, groups
+    def __init__(self, title: str, installations: Sequence[Started]) -> None:
+        self.title = title
+        self.addresses = [address for one in installations for address in one.addresses]
+        self.groups = [group for one in installations for group in one.groups]
 
     def sample(self, connections: int, seconds: int, core: int) -> Sample:
         """Raises wrk.LoadError."""
         cpu_before_us = sum(group.cpu_us() for group in self.groups)
-        with ThreadPoolExecutor(len(self.urls)) as pool:
-            each = connections // len(self.urls)
+        with ThreadPoolExecutor(len(self.addresses)) as pool:
+            each = {"connections": connections // len(self.addresses), "seconds": seconds, "core": core}
             loads = [
-                pool.submit(wrk.load, url, self.authorization, connections=each, seconds=seconds, core=core)
-                for url in self.urls
+                pool.submit(wrk.load, f"http://127.0.0.1:{one.port}{one.path}", one.authorization, **each)
+                for one in self.addresses
             ]
             counts = [load.result() for load in loads]
         return Sample(
@@ -97,7 +106,7 @@ def measured(cores: Cores, rounds: int, seconds: int, done: Callable[[float], No
     samples: list[Sample] = []
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         ports = stack.enter_context(_replicas(Path(name), cores.load))
-        pairs = [stack.enter_context(_pair(Path(name), *layout, cores.proxy, ports)) for layout in LAYOUTS]
+        pairs = [stack.enter_context(_pair(Path(name), title, cores.proxy, ports)) for title in LAYOUTS]
         time.sleep(SETTLE_S)
         steps = [(connections, pair) for _ in range(rounds) for connections in CONNECTIONS for pair in pairs]
         for pair in pairs:
@@ -122,13 +131,14 @@ def cost_of(samples: Sequence[Sample], connections: int, layout: str) -> Cost:
 
 
 @contextmanager
-def _pair(folder: Path, routers: int, workers: int, core: int, ports: Sequence[int]) -> Iterator[Pair]:
-    own = folder / f"{routers}x{workers}"
-    own.mkdir()
-    contender = Plenty(routers, workers)
-    with started(contender, own, core, ports) as running_:
-        urls = [f"http://127.0.0.1:{each.port}{each.path}" for each in running_.addresses]
-        yield Pair(f"{routers} x {workers}", urls, running_.addresses[0].authorization, running_.groups)
+def _pair(folder: Path, title: str, core: int, ports: Sequence[int]) -> Iterator[Pair]:
+    with ExitStack() as stack:
+        installations = []
+        for number, (routers, workers) in enumerate(LAYOUTS[title]):
+            own = folder / f"{title}-{number}"
+            own.mkdir()
+            installations.append(stack.enter_context(started(Plenty(routers, workers), own, core, ports)))
+        yield Pair(title, installations)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from rich.table import Table
 
-from bench.dispatch.cost import Cost
+from bench.dispatch.cost import ONE, Cost
 from bench.dispatch.faults import Faults
 from bench.dispatch.live import Course
 from bench.dispatch.view import TINY_MS, described
@@ -103,7 +103,7 @@ def costs(found: Sequence[Cost]) -> Table:
     drawn = _table("Cost of sharing, where nobody waits for a permit", "routers x processes", "connections")
     for heading in ("CPU µs/request", "x 1 x 1", "requests/s", "p50 µs", "p99 µs", "failed"):
         drawn.add_column(heading, justify="right")
-    alone = {cost.connections: cost for cost in found if cost.layout == "1 x 1"}
+    alone = {cost.connections: cost for cost in found if cost.layout == ONE}
     for cost in found:
         drawn.add_row(
             cost.layout,

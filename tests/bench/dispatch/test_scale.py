@@ -8,7 +8,7 @@ from math import inf
 import pytest
 
 from bench.dispatch import scale
-from bench.dispatch.scale import Metered, Scene, Size
+from bench.dispatch.scale import Large, Metered, Scene, Size
 from router.core.circle import LEASE_S
 
 SIZE = Size(instances=10, deployments=5, replicas=8, share=0.6)
@@ -46,6 +46,15 @@ def test_a_restart_of_all_loses_nothing_and_breaks_no_limit() -> None:
     found = scale.restarts(SIZE, batches=2)
     assert (found.lost, found.most_in_flight, found.over_s) == (0, 1, 0.0)
     assert found.requests > 100
+
+
+def test_many_that_start_at_once_tell_their_views_a_few_times_each() -> None:
+    """And not once for each one that comes, and again as it may own: that was 104,400."""
+    world = Large(0.0005)
+    world.start_all([f"pod{number}" for number in range(30)], [])
+    world.run(3.0)
+    assert all(node.sharing.is_settled and len(node.sharing._group) == 30 for node in world.nodes.values())
+    assert 2 * 30 * 29 <= world.views <= 12 * 30 * 29
 
 
 def test_requests_of_the_killed_are_lost_and_their_replicas_go_on_to_the_end() -> None:
