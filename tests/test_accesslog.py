@@ -146,7 +146,7 @@ async def test_who_left_who_was_too_slow_and_who_sent_too_much_are_lines_too(tmp
     model.gate.clear()
     async with served(model) as port:
         declare(tmp_path / "endpoints.yaml", port)
-        options = ("--access-log", "log", "--head-timeout-ms", "100", "--drain-grace-ms", "0")
+        options = ("--access-log", "log", "--head-timeout-ms", "1000", "--drain-grace-ms", "0")
         async with routing(tmp_path, *options) as one:
             await one.ready()
             async with one.wire() as (_, writer):

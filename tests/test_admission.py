@@ -262,6 +262,17 @@ async def test_close_tells_those_who_wait_and_leaves_nothing_armed_or_queued() -
 
 
 @on_virtual_time
+async def test_who_comes_after_close_as_one_that_is_tried_again_may_is_told_at_once() -> None:
+    admission = admission_of("ab", max_queue_wait_ms=10_000)
+    admission.close()
+    for avoid in ("", "a"):
+        with pytest.raises(NoReadyReplicas, match="removed"):
+            await slot(admission, *avoid)
+    assert books(admission) == (0, 0, 0)
+    assert now() == 0.0
+
+
+@on_virtual_time
 async def test_a_slot_handed_over_right_before_close_still_comes_back() -> None:
     admission = admission_of("a")
     permit = await slot(admission)

@@ -276,7 +276,7 @@ async def test_a_full_queue_is_503_with_azure_mls_text_and_a_time_to_retry() -> 
 
 
 async def test_a_request_that_takes_too_long_is_504_and_the_models_work_is_cancelled() -> None:
-    async with front(settings={"request_timeout_ms": 50}) as one, one.client() as client:
+    async with front(settings={"request_timeout_ms": 400}) as one, one.client() as client:
         one.models["blue"].gate.clear()
         reply = await client.post(SCORE)
         assert (reply.status_code, error_of(reply)[0]) == (504, "RequestTimeout")

@@ -172,7 +172,7 @@ async def test_a_request_after_one_that_failed_is_served(site: Open) -> None:
 
 
 async def test_a_deadline_within_the_clients_slow_body_is_408(site: Open) -> None:
-    async with site(settings={"request_timeout_ms": 50}) as here, here.wire() as (reader, writer):
+    async with site(settings={"request_timeout_ms": 400}) as here, here.wire() as (reader, writer):
         writer.write(here.head(SCORE, "Content-Length: 100") + b"half")
         assert (await reader.readline()).startswith(b"HTTP/1.1 408")
         await until(lambda: here.model.left == 1)

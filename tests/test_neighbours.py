@@ -139,7 +139,7 @@ async def test_all_are_asked_for_their_own_over_connections_that_stay() -> None:
 async def test_who_does_not_answer_as_it_should_is_left_out_and_asked_again(
     monkeypatch: pytest.MonkeyPatch, answer: Answer
 ) -> None:
-    monkeypatch.setattr(module, "PATIENCE_S", 0.3 if answer is silent else 20.0)
+    monkeypatch.setattr(module, "PATIENCE_S", 1.5 if answer is silent else 20.0)
     monkeypatch.setattr(instance_pages, "MAX_REPLY_BYTES", 100_000)
     async with instance("bad", answer) as (bad, asked), instance("good", busy(4)) as (good, _):
         all_ = Neighbours(Asking(bad, good), nobody)

@@ -23,7 +23,7 @@ async def server() -> AsyncIterator[ModelServer]:
 
 @pytest.fixture
 async def upstream() -> AsyncIterator[Upstream]:
-    upstream = Upstream(connect_timeout_ms=2_000, idle_ms=60_000)
+    upstream = Upstream(connect_timeout_ms=8_000, idle_ms=60_000)
     yield upstream
     upstream.close()
     await until(lambda: not upstream.open)
@@ -82,14 +82,14 @@ async def test_one_deadline_does_not_outlive_its_request(upstream: Upstream, ser
     upstream.follow([replica])
     connection = await upstream.connect(replica, math.inf, 60_000)
     peer = await server.peer()
-    begin(connection, timeout_ms=50)
+    begin(connection, timeout_ms=500)
     peer.send(OK)
     await connection.next_head()
     await connection.read()
     connection.end(request_whole=True)
     loop = asyncio.get_running_loop()
     passed = asyncio.Event()
-    loop.call_later(0.1, passed.set)
+    loop.call_later(0.6, passed.set)
     await passed.wait()
     assert connection.is_open
     assert await use(await upstream.connect(replica, math.inf, 60_000), peer) == b"ok"

@@ -141,7 +141,7 @@ async def test_it_says_how_to_use_it_and_one_signal_stops_everything(tmp_path, n
         await run.until_said("Ctrl-C stops everything.")
         assert f"http://127.0.0.1:{run.port}/api/v1/endpoint/iris/score" in run.said
         assert json.loads((tmp_path / "state/keys/iris.json").read_bytes())
-        assert len(run.children()) == 8
+        await until(lambda: len(run.children()) == 8)
         run.process.send_signal(number)
         assert await run.end() == 0
         await until(lambda: run.children() == [])

@@ -123,7 +123,7 @@ async def test_who_gets_no_reply_in_time_is_told_what_that_means(call: Call[Any]
     async with served(model) as port:
         url = f"http://127.0.0.1:{port}"
         for asked in (waiting, awaiting):
-            error = await refusal(asked(Place(url, ADMIN_KEY), call, timeout_s=0.05))
+            error = await refusal(asked(Place(url, ADMIN_KEY), call, timeout_s=0.3))
             assert error.code == "Unreachable"
             assert error.message.startswith(f"{url} did not answer in time")
             assert ("whether it was done is not known" in error.message) is is_in_doubt

@@ -136,19 +136,20 @@ async def test_reports_come_every_period_over_one_connection(listening: Listenin
 
 async def test_a_push_comes_at_once_and_never_more_than_ten_a_second(listening: Listening) -> None:
     async with router("r1", saying(reply(LOADS, f"{SEQUENCE}: 7"))) as (instance, asked):
-        listening.feed.follow([instance], 5.0)
+        began_s = asyncio.get_running_loop().time()
+        listening.feed.follow([instance], 60.0)
         await listening.until("r1", 5)
-        elapsed_s = asked.asked_s[4] - asked.asked_s[0]
-        assert 0.2 < elapsed_s < 5.0  # four gaps of a tenth, less what a busy machine takes off
+        assert asked.asked_s[4] - began_s > 0.39  # four gaps of a tenth
         await listening.feed.close()
 
 
 async def test_a_router_that_holds_nothing_back_is_asked_once_in_a_period(listening: Listening) -> None:
     async with router("r1", saying(reply())) as (instance, asked):
+        began_s = asyncio.get_running_loop().time()
         listening.feed.follow([instance], PERIOD_S)
         await listening.until("r1", 4)
         assert asked.asked[:3] == [OWN, OWN, OWN]
-        assert asked.asked_s[3] - asked.asked_s[0] > 3 * PERIOD_S - 0.05
+        assert asked.asked_s[3] - began_s > 3 * PERIOD_S - 0.01
         await listening.feed.close()
 
 
@@ -177,7 +178,7 @@ BAD: list[tuple[Answer, str]] = [
     (saying(reply(b"\xff\xff")), "its answer is not a router's"),
     (saying(reply(b"no", status="404 Not Found")), "it answers 404"),
     (saying(reply(b"", "location: /elsewhere", status="302 Found")), "it answers 302"),
-    (saying(b"SSH-2.0-OpenSSH\r\n"), ""),
+    (saying(b"SSH-2.0-OpenSSH\r\n"), "it does not answer in time"),
     (hanging, "it does not answer in time"),
     (dripping, "it does not answer in time"),
     (endless, "more than 100000 bytes"),
@@ -193,8 +194,8 @@ async def test_who_answers_badly_is_named_once_and_the_others_are_heard(
     complaint: str,
 ) -> None:
     monkeypatch.setattr(instance_pages, "MAX_REPLY_BYTES", 100_000)
-    if "in time" in complaint:
-        monkeypatch.setattr(feed_module, "PATIENCE_S", 0.3)
+    hangs = "in time" in complaint
+    monkeypatch.setattr(feed_module, "PATIENCE_S", 0.3 if hangs else PATIENCE_S)
     caplog.set_level(logging.INFO)
     async with router("bad", answer) as (bad, asked), router("good", patient) as (good, _):
         listening.feed.follow([bad, good], 0.05)
@@ -291,10 +292,12 @@ async def test_a_handshake_that_hangs_leaves_no_connection_behind(
 
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal gone
-        while await reader.read(65_536):
-            pass
-        gone += 1
-        writer.close()
+        try:
+            while await reader.read(65_536):
+                pass
+            gone += 1
+        finally:
+            writer.close()
 
     gc.disable()  # which would close it, some day
     try:

@@ -97,7 +97,7 @@ async def test_nobody_is_nobody(asked: Asked) -> None:
 async def test_a_useless_answer_is_left_out_and_said_once(
     asked: Asked, answer: Answer, why: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(self_feed_module, "WITHIN_S", 1.0)
+    monkeypatch.setattr(self_feed_module, "WITHIN_S", 1.5 if answer is silent else 20.0)
     monkeypatch.setattr(instance_pages, "MAX_REPLY_BYTES", 65_536)
     caplog.set_level(logging.INFO, "scoregate.autoscaler")
     async with asked.router("a", WELL) as a, asked.router("b", answer) as b:

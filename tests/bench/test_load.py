@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import sys
 from asyncio.subprocess import PIPE
@@ -105,14 +106,18 @@ async def test_ctrl_c_ends_it_at_once_with_the_report_of_what_was_done(tmp_path:
             assert (await process.stderr.readline()).startswith(b"1 of 600 s: ")
             process.send_signal(number)
             ended = await _ended(process)
+            figures = json.loads((tmp_path / "load.json").read_text())
+            while figures["sent"] - len(server.asked) > 1:  # noqa: ASYNC110 - what is on its way comes, but one
+                await asyncio.sleep(0.01)
     assert ended.code == 130, ended.said
     assert "Traceback" not in ended.said
-    assert "Interrupted after 1." in ended.printed
-    figures = json.loads((tmp_path / "load.json").read_text())
+    found = re.search(r"Interrupted after (\d+)\.", ended.printed)
+    assert found is not None, ended.printed
+    assert 1 <= int(found[1]) < PATIENCE_S
     assert figures["interrupted"]
     assert figures["replies"]["200"]["count"] == 3
     assert figures["sent"] == 3 + figures["cut_off"]
-    assert 0 <= figures["sent"] - len(server.asked) <= 1  # one may be on its way
+    assert len(server.asked) <= figures["sent"]
     assert figures["sent"] + figures["not_reached"] == figures["intended"] == 6000
 
 

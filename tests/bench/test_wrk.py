@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-from contextlib import suppress
+from contextlib import closing, suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -66,13 +66,12 @@ async def test_headers_of_a_file_are_taken_in_turn(tmp_path: Path) -> None:
     came: list[str] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
+        with closing(writer), suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
                 came.append(head.partition("Authorization: ")[2].partition("\r\n")[0])
                 await reader.readexactly(1024)
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-        writer.close()
 
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/score"
@@ -87,13 +86,12 @@ async def test_the_script_posts_1_kb_with_the_key_and_counts_what_is_refused() -
     requests: set[tuple[bytes, bytes]] = set()
 
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
+        with closing(writer), suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 body_bytes = int(head.lower().partition(b"content-length: ")[2].split()[0])
                 requests.add((head, await reader.readexactly(body_bytes)))
                 writer.write(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
-        writer.close()
 
     async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/score"

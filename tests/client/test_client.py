@@ -223,7 +223,7 @@ async def test_who_answers_too_late(use: Use) -> None:
     model.gate.clear()
     async with served(model) as port:
         with pytest.raises(ScoringError) as caught:
-            await use({"url": f"http://127.0.0.1:{port}", "timeout_s": 0.05}, "score", {})
+            await use({"url": f"http://127.0.0.1:{port}", "timeout_s": 0.3}, "score", {})
         assert caught.value.code == "TimedOut"
         await until(lambda: model.left == 1)
 

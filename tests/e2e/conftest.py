@@ -74,6 +74,9 @@ class Terminal:
         deployments = json.loads(self.command("status", "--json"))["deployments"]
         return {each["deployment"]: each for each in deployments}
 
+    def metrics(self) -> str:
+        return httpx.get(f"{self.admin_url}/metrics", trust_env=False).text
+
     def client(self) -> httpx.Client:
         """Follows with the primary key."""
         headers = {"authorization": f"Bearer {self.keys()['primaryKey']}", "content-type": "application/json"}

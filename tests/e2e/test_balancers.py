@@ -86,6 +86,8 @@ class Model:
                     self.heads.append(head)
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n42")
         except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
             writer.transport.abort()
 
 

@@ -143,7 +143,7 @@ def with_two(installed: Installation) -> None:
     installed.scale_between(2, 6)
     until("two models are ready", lambda: len(installed.models_ready()) >= 2)
     router = installed.routers()[0]
-    until("the router knows two", lambda: installed.load(router)["ready"] >= 2, 20.0)
+    until("the router knows two", lambda: installed.load(router)["ready"] >= 2, 60.0)
     installed.scale_between(1, 6)
     until("one is left", lambda: installed.wished() == 1, 60.0)
 
@@ -187,7 +187,7 @@ def test_keys_are_rotated_without_a_wrong_answer(installed: Installation) -> Non
         fresh = "a-new-primary-key-0123456789"
         patch = json.dumps({"stringData": {"primaryKey": fresh}})
         installed.cluster.kubectl("-n", installed.models, "patch", "secret", "iris-keys", "-p", patch)
-        until("the new key opens", lambda: installed.score(fresh, router).status_code == 200, 10.0)
+        until("the new key opens", lambda: installed.score(fresh, router).status_code == 200, 60.0)
         assert installed.score(keys["primaryKey"], router).status_code == 401
     assert all_fine(course.result()), course.result()
 

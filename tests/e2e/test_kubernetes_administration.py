@@ -30,7 +30,7 @@ from tests.e2e.installation import FLOWERS, Installation
 from tests.kubernetes.cluster import Cluster
 
 HTTPS = 8443
-SOON_S = 15.0
+SOON_S = 60.0
 """For what one router wrote to be what all of them do."""
 SCORE = "/api/v1/endpoint/iris/score"
 

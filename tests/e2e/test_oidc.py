@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from bench.processes import free_port
 from router.platforms.keys import KeyStore
 from tests.front import SCORE, bearer
 from tests.models import PATIENCE_S, Model, served, until
@@ -42,7 +43,11 @@ class Site:
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    async with issuing() as issuer, served(Model()) as port, httpx.AsyncClient(trust_env=False, timeout=60) as client:
+    async with (
+        issuing(free_port()) as issuer,
+        served(Model()) as port,
+        httpx.AsyncClient(trust_env=False, timeout=60) as client,
+    ):
         file = declare(tmp_path / "endpoints.yaml", port, maxConcurrentRequestsPerInstance=0)
         document: dict[str, Any] = json.loads(file.read_text())
         trusted = {"issuer": issuer.url, "audiences": ["api://iris"], "requiredScopes": ["score"]}

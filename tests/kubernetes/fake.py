@@ -9,6 +9,7 @@ Deployments make no Pods, and a Pod that is deleted stays, leaving, until `finis
 from __future__ import annotations
 
 import asyncio
+import socket
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -37,6 +38,7 @@ from tests.kubernetes.registry import Registry, merged
 from tests.kubernetes.store import Change, Object, Store
 from tests.kubernetes.watching import Watch
 from tests.kubernetes.wire import Place, decoded, page, place, revision_of, wanted
+from tests.ports import held
 
 MERGE, STRATEGIC = "application/merge-patch+json", "application/strategic-merge-patch+json"
 UNSUPPORTED = ("application/json-patch+json", "application/apply-patch+yaml")
@@ -80,6 +82,8 @@ class FakeApiServer:
         self.create_namespace("default")
         self._folder = tempfile.TemporaryDirectory(prefix="fake-api-server-")
         self._port = 0
+        self._held: socket.socket | None = None
+        """The port, while it is stopped."""
         self._runner: web.ServerRunner | None = None
         self._server: web.Server | None = None
         self._watches: set[Watch] = set()
@@ -98,6 +102,7 @@ class FakeApiServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
+        self._give_back()
         self._folder.cleanup()
         if self._failures and error is None:
             raise self._failures[0]
@@ -112,6 +117,7 @@ class FakeApiServer:
         self._server = web.Server(self._answered, handler_cancellation=True, access_log=None)
         self._runner = web.ServerRunner(self._server)
         await self._runner.setup()
+        self._give_back()
         site = web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True)
         await site.start()
         self._port = self._runner.addresses[0][1]
@@ -135,6 +141,11 @@ class FakeApiServer:
                 if connection.transport is not None:
                     connection.transport.abort()
             await runner.cleanup()
+            self._held = held(self._port)
+
+    def _give_back(self) -> None:
+        if self._held is not None:
+            self._held.close()
 
     # What users, controllers and kubelets do
 

@@ -37,11 +37,13 @@ class Server:
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         over_tls = writer.get_extra_info("ssl_object") is not None
-        while await reader.read(65_536):
-            if over_tls:
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-        self.gone.set()
-        writer.close()
+        try:
+            while await reader.read(65_536):
+                if over_tls:
+                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            self.gone.set()
+        finally:
+            writer.close()
 
 
 @asynccontextmanager

@@ -48,6 +48,7 @@ class Answering:
                 writer.write(head.encode() + self.body)
         except (asyncio.IncompleteReadError, ConnectionError):
             self.open -= 1
+        finally:
             writer.close()
 
 

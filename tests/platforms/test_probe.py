@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from bench.processes import free_port
 from router.core.model import Probe, ReplicaTls, Route
 from router.platforms.probe import Prober
 from router.tls import server_context
@@ -89,10 +90,8 @@ async def test_the_environment_names_no_proxy(monkeypatch: pytest.MonkeyPatch) -
 
 
 async def test_a_refused_connection_is_an_answer() -> None:
-    async with server(saying(b"")) as port:
-        pass  # nobody listens there any more
     async with Prober() as prober:
-        assert await prober.ask("127.0.0.1", port, ROOT, PATIENT) == "unwell"
+        assert await prober.ask("127.0.0.1", free_port(), ROOT, PATIENT) == "unwell"
 
 
 async def test_a_name_that_nobody_can_have_is_unwell() -> None:

@@ -12,6 +12,7 @@ import functools
 import ipaddress
 import itertools
 import json
+import socket
 import ssl
 import tempfile
 import threading
@@ -28,6 +29,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+
+from tests.ports import held
 
 DISCOVERY, JWKS, TOKEN = "/.well-known/openid-configuration", "/keys", "/token"
 CLIENT, SECRET = "scorer", "the client's secret"
@@ -83,6 +86,7 @@ class OidcIssuer:
         self._tls = tls
         self._numbers = itertools.count(1)
         self._closing = threading.Event()
+        self._held: socket.socket | None = None
         self._start(port)
         self.port = self._server.server_address[1]
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}{path}"
@@ -96,6 +100,7 @@ class OidcIssuer:
     ) -> None:
         self._closing.set()
         self.stop()
+        self._give_back()
 
     def rotate(self, algorithm: str, *, keeps: int = 0, key_id: str | None = "") -> SigningKey:
         """Sign with a new key from now on, and name so many of the old ones still."""
@@ -114,6 +119,7 @@ class OidcIssuer:
             self._server.shutdown()
             self._server.server_close()
             self._thread.join()
+            self._held = held(self.port)
 
     def start_again(self) -> None:
         self._start(self.port)
@@ -152,7 +158,12 @@ class OidcIssuer:
         token = self.token(claims).decode()
         return 200, {}, json.dumps({"access_token": token, "token_type": "Bearer", "expires_in": 300}).encode()
 
+    def _give_back(self) -> None:
+        if self._held is not None:
+            self._held.close()
+
     def _start(self, port: int) -> None:
+        self._give_back()
         self._server = _Server(("127.0.0.1", port), self)
         if self._tls:
             self.ca_bundle, context = _certified()

@@ -152,7 +152,7 @@ class Stage:
         )
         shape: dict[str, Any] = {"auth_mode": "none", "weights": (("blue", 100),)} | (endpoint or {})
         self._endpoint = Endpoint(name="iris", deployments=(self._deployment,), **shape)
-        self.upstream = Upstream(connect_timeout_ms=2_000, idle_ms=replica_idle_ms)
+        self.upstream = Upstream(connect_timeout_ms=8_000, idle_ms=replica_idle_ms)
         self.fleet = Fleet(self.upstream, Memory(), Sharing("here", lambda: None))
         self.clients = Clients(self._limits, lambda error, client: self._note(error), Memory())
         self.refusals: list[RouterError] = []

@@ -143,13 +143,13 @@ async def test_a_client_that_never_takes_its_last_reply_is_cut(open_stage: OpenS
 
 async def test_a_client_that_reads_slowly_but_steadily_is_not_cut(open_stage: OpenStage) -> None:
     """The time is one without a byte (Limits.body_idle_timeout_ms), not one for all that is buffered."""
-    stage = await open_stage(**_SMALL_BUFFERS, limits=Limits(body_idle_timeout_ms=250))
+    stage = await open_stage(**_SMALL_BUFFERS, limits=Limits(body_idle_timeout_ms=1_000))
     body = b"x" * 700_000
     client, wire = await _reply_begun(stage, b"Content-Length: %d\r\n" % len(body))
     sending = asyncio.create_task(wire.send(body))
     while len(client.received) < len(body):
         assert await client.hear(8_192), "cut, though it took a piece every few milliseconds"
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.02)
     await sending
     assert client.received.endswith(body)
 

@@ -22,7 +22,7 @@ Kept = tuple[Upstream, ScriptedReplica, ReplicaConnection, ReplicaWire]
 @pytest.fixture
 async def kept() -> AsyncIterator[Kept]:
     """A connection that has served one request, and its other end."""
-    upstream = Upstream(connect_timeout_ms=2_000, idle_ms=60_000)
+    upstream = Upstream(connect_timeout_ms=8_000, idle_ms=60_000)
     replica = ScriptedReplica("iris/blue#0")
     upstream.follow([replica.noun()])
     connection = await upstream.connect(replica.noun(), math.inf, 60_000)

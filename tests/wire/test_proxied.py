@@ -125,5 +125,5 @@ async def test_who_has_left_before_it_was_met_is_no_stranger(open_stage: OpenSta
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()
     await asyncio.sleep(0.1)
+    await until(lambda: stage.clients.count == 0)
     assert stage.refusals == []
-    assert stage.clients.count == 0

@@ -23,7 +23,7 @@ CASES: dict[str, tuple[int, str, bytes, dict[str, Any]]] = {
     "no such endpoint": (404, "NotFound", request(path=b"/api/v1/endpoint/rose/score"), {}),
     "no such path": (404, "NotFound", request(path=b"/"), {}),
     "no such deployment": (404, "NoRoute", request(b"azureml-model-deployment: red"), {}),
-    "slow head": (408, "RequestTimeout", b"GET / HTTP/1.1\r\n", {"limits": Limits(head_timeout_ms=50)}),
+    "slow head": (408, "RequestTimeout", b"GET / HTTP/1.1\r\n", {"limits": Limits(head_timeout_ms=300)}),
     "too large": (413, "PayloadTooLarge", request(body=b"12345"), {"endpoint": {"max_payload_bytes": 4}}),
     "expectation": (417, "ExpectationFailed", request(b"Expect: miracles"), {}),
     "long head": (431, "RequestHeaderFieldsTooLarge", request(b"X: " + b"x" * 40_000), {}),

@@ -89,9 +89,16 @@ async def replica(
 
 @pytest.fixture
 async def upstream() -> AsyncIterator[Upstream]:
-    upstream = Upstream(connect_timeout_ms=500, idle_ms=60_000)
+    upstream = Upstream(connect_timeout_ms=8_000, idle_ms=60_000)
     yield upstream
     upstream.close()
+    await until(lambda: not upstream.open)
+
+
+@pytest.fixture
+async def hasty() -> AsyncIterator[Upstream]:
+    upstream = Upstream(connect_timeout_ms=500, idle_ms=60_000)
+    yield upstream
     await until(lambda: not upstream.open)
 
 
@@ -150,21 +157,21 @@ async def test_who_can_not_prove_it_gets_no_byte(
         assert one.connections == 0
 
 
-async def test_one_that_speaks_plain_http_is_told_so(upstream: Upstream) -> None:
+async def test_one_that_speaks_plain_http_is_told_so(hasty: Upstream) -> None:
     async with replica(plain=True) as one:
         with pytest.raises(ReplicaUnreachable):
-            await connected(upstream, one)
-        await until(lambda: not upstream.open)
+            await connected(hasty, one)
+        await until(lambda: not hasty.open)
 
 
-async def test_a_handshake_that_hangs_has_the_time_of_a_connect(upstream: Upstream) -> None:
+async def test_a_handshake_that_hangs_has_the_time_of_a_connect(hasty: Upstream) -> None:
     async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()
 
     async with replica(silent, plain=True) as one:
         with pytest.raises(ReplicaUnreachable, match=r"took no connection within 0\.5 s"):
-            await connected(upstream, one)
-        await until(lambda: not upstream.open)
+            await connected(hasty, one)
+        await until(lambda: not hasty.open)
 
 
 async def test_a_connection_serves_the_settings_that_it_was_opened_with(upstream: Upstream) -> None:

@@ -80,7 +80,7 @@ async def _fail_reused(
         await warm.reply()
     client = await stage.client()
     await client.send(data)
-    await turns(100)
+    await until(lambda: not all(wire.silent() for wire, _ in held))
     number = 1 if held[0][0].silent() else 0
     await held[number][0].request()
     fail(held[number][0])
@@ -157,7 +157,7 @@ async def test_nothing_is_sent_again_once_a_byte_of_a_reply_has_come(pair: Stage
 
 
 async def test_nothing_is_sent_again_after_a_timeout(open_stage: OpenStage) -> None:
-    stage = await open_stage(replicas=2, request_timeout_ms=100)
+    stage = await open_stage(replicas=2, request_timeout_ms=400)
     client = await stage.client()
     await client.send(request())
     _, _, other = await _first_asked(stage)

@@ -23,20 +23,20 @@ async def _asked_by_any(stage: Stage) -> ReplicaWire:
 
 async def test_the_request_timeout_covers_all_attempts(open_stage: OpenStage) -> None:
     """The first replica closes after most of the time; the second gets only what is left of it."""
-    stage = await open_stage(replicas=2, request_timeout_ms=600)
+    stage = await open_stage(replicas=2, request_timeout_ms=2_000)
     client = await stage.client()
     started = asyncio.get_running_loop().time()
     await client.send(request(b"Idempotency-Key: 1", body=b"x"))
     await until(lambda: any(replica.wires for replica in stage.replicas))
     first, other = sorted(stage.replicas, key=lambda replica: not replica.wires)
     wire, _ = await first.asked()
-    while asyncio.get_running_loop().time() < started + 0.4:  # noqa: ASYNC110 - it is time that must pass
+    while asyncio.get_running_loop().time() < started + 1.0:  # noqa: ASYNC110 - it is time that must pass
         await asyncio.sleep(0.01)
     wire.close()
     again, _ = await other.asked()
     asked_again = asyncio.get_running_loop().time()
     assert (await client.reply()).status == 504
-    assert asyncio.get_running_loop().time() < asked_again + 0.5, "it got a whole time of its own"
+    assert asyncio.get_running_loop().time() < asked_again + 1.9, "it got a whole time of its own"
     await again.rest()
 
 

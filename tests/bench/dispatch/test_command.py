@@ -63,7 +63,7 @@ def test_six_routers_of_ours_share_one_queue(tmp_path: Path) -> None:
     file, picture = tmp_path / "out.json", tmp_path / "out.svg"
     words = ("--contenders", "scoregate-6x1", "--replicas", "6", "--seconds", "3")
     bench = _process(tmp_path, *words, "--json", str(file), "--chart", str(picture))
-    printed, said = bench.communicate(timeout=90)
+    printed, said = bench.communicate(timeout=180)
     assert bench.returncode == 0, said + printed
     assert "behind ours no replica ever had more than one request" in printed
     assert "p99 at most 1.3 x the ideal" in printed
@@ -79,12 +79,12 @@ def test_six_routers_of_ours_share_one_queue(tmp_path: Path) -> None:
 def test_interrupted_it_leaves_nothing(ending: signal.Signals, tmp_path: Path) -> None:
     bench = _process(tmp_path, "--contenders", "haproxy", "--seconds", "60", group=0)
     try:
-        give_up_at = time.monotonic() + 30
+        give_up_at = time.monotonic() + 60
         while len(_started_by(tmp_path)) < 7:  # six of them, and the replicas
             assert time.monotonic() < give_up_at
             time.sleep(0.05)
         bench.send_signal(ending)
-        _, said = bench.communicate(timeout=30)
+        _, said = bench.communicate(timeout=60)
     finally:
         bench.kill()
     assert bench.returncode == 130, said
@@ -150,7 +150,7 @@ def test_cost_wants_wrk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_sim_plays_every_load_and_judges(tmp_path: Path) -> None:
     bench = _process(tmp_path, "sim", "--requests", "200", "--seeds", "1", "--json", str(tmp_path / "sim.json"))
-    printed, said = bench.communicate(timeout=120)
+    printed, said = bench.communicate(timeout=300)
     assert bench.returncode == 0, said
     assert "Wait where nothing is shared" in printed
     assert "of 18; worst" in printed

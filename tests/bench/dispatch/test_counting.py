@@ -62,7 +62,7 @@ async def test_a_request_takes_as_long_as_it_says(ports: Ports) -> None:
 
 
 async def test_of_two_at_once_the_second_waits_inside_and_both_are_counted(ports: Ports) -> None:
-    first = asyncio.create_task(_asked(ports[1], 1, 0.1))
+    first = asyncio.create_task(_asked(ports[1], 1, 0.6))
     await asyncio.sleep(0.03)
     second = await _asked(ports[1], 2, 0.01)
     assert second.came < (await first).ended <= second.began
@@ -86,7 +86,7 @@ async def test_an_account_is_since_the_last_one(ports: Ports) -> None:
 
 
 async def test_it_goes_on_when_who_asked_is_gone(ports: Ports) -> None:
-    _, writer = await _sent(ports[1], b'{"n": 1, "s": 0.1}')
+    _, writer = await _sent(ports[1], b'{"n": 1, "s": 0.6}')
     await asyncio.sleep(0.02)
     writer.close()
     served = await _asked(ports[1], 2, 0.01)
@@ -95,7 +95,7 @@ async def test_it_goes_on_when_who_asked_is_gone(ports: Ports) -> None:
 
 
 async def test_a_third_is_the_same_overlap(ports: Ports) -> None:
-    await asyncio.gather(*(_asked(ports[1], number, 0.02) for number in range(3)))
+    await asyncio.gather(*(_asked(ports[1], number, 0.2) for number in range(3)))
     [one, _] = await _accounts(ports[0])
     assert (one.most, len(one.overlaps), one.overlaps[0].most) == (3, 1, 3)
 

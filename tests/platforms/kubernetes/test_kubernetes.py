@@ -108,9 +108,9 @@ async def test_half_a_picture_is_never_told(server: FakeApiServer) -> None:
     server.answer_with(500, only=lambda method, path: "/secrets" in path)
     async with opened() as platform:
         watching = asyncio.ensure_future(until(platform, lambda seen: True))
+        await eventually(lambda: "secrets" in platform.standing().reason)
         await asyncio.sleep(0.5)
         assert not watching.done()
-        assert "secrets" in platform.standing().reason
         server.recover()
         assert ready(await watching)
 

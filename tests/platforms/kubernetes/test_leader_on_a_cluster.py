@@ -20,7 +20,7 @@ from router.platforms.kubernetes.leading.leader import Leader
 from tests.kubernetes.cluster import Cluster
 from tests.platforms.kubernetes.accounts import account_with
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture
@@ -60,10 +60,10 @@ async def test_a_real_lease_is_made_where_there_is_none_and_again_where_it_was_d
         aclosing(Leader(api, namespace, "autoscaler", "one").follow()) as changes,
     ):
         assert [await anext(changes), await anext(changes)] == [False, True]
+        deletes_s = time.monotonic()  # kubectl may be long in telling that it has
         await asyncio.to_thread(cluster.kubectl, "--namespace", namespace, "delete", "lease", "autoscaler")
-        deleted_s = time.monotonic()
         assert [await anext(changes), await anext(changes)] == [False, True]
-        assert time.monotonic() - deleted_s > LEASE_S - 0.5
+        assert time.monotonic() - deletes_s > LEASE_S - 0.5
 
 
 async def test_a_paused_real_api_server_ends_the_lead_and_so_does_a_killed_one_until_it_is_back(
