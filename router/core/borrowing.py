@@ -216,6 +216,7 @@ class Borrower:
             if asked is not None:
                 self._unasked[asked] = None
             return
+        self._unkept.discard(grant.uid)  # the owner, which knows better, lends it on
         served = self._hold(grant.uid, self.held.get(grant.uid, 0) + 1, now)
         for ticket in served:
             if ticket is asked:

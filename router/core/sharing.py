@@ -284,7 +284,8 @@ class Sharing:
         link = self.circle.links.get(name)
         if link is not None and link.told_change != view.change:
             self._state(name, link, now)
-        if self.is_settled or self._callers.have_answered(self._group):  # else the last answer brings the news
+        # else the last answer brings the news; who is gone by now gives none
+        if self.is_settled or self._callers.have_answered(self._group & {*self._up}):
             self._look(now)
 
     def _settle(self, heard: Collection[str], now: float) -> None:
@@ -323,15 +324,19 @@ class Sharing:
             return
         shared.lender = None
         for name in self._callers:
-            self._callers.keep(name, lender.key, lender.held_by(name), lender.asked_by(name))
+            if self._callers.agrees(name):  # others begin anew before they are heard again
+                self._callers.keep(name, lender.key, lender.held_by(name), lender.asked_by(name))
 
     def _begin_or_end(self, shared: Shared, now: float) -> None:
         """It is shared from now on, or no more."""
         if not self._members:
             return
+        before = shared.owner
         self._find_owner(shared)
         if shared.owner == self.name:
             self._place_here(shared, shared.borrower.report(now) if self._is_shared(shared) else {}, now)
+            if (link := self.circle.links.get(before)) is not None:
+                self._state(before, link, now)  # it may have kept what was asked and held until now
         elif (link := self.circle.links.get(shared.owner)) is not None:
             # also if nothing is held: the owner may not have seen that it was not shared for a while
             self._state(shared.owner, link, now)

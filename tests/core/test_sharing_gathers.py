@@ -120,6 +120,18 @@ def test_those_who_are_killed_at_once_are_replaced_at_once(count: int) -> None:
     assert scene.owner.sharing.is_settled
 
 
+def test_one_of_those_killed_at_once_may_have_been_at_work() -> None:
+    """It is known as long as its lease lasts, and gives no answer."""
+    scene = Scene(4, slots=2)
+    owner, (one, other, _) = scene.owner, scene.others
+    scene.request(other)
+    for node in (one, other):
+        scene.kill(node, listed=True)
+    scene.moment()
+    assert sees(owner) == names(*scene.net.alive)
+    assert owner.sharing.is_settled
+
+
 def test_a_second_one_who_goes_is_told_once_the_first_news_is_answered() -> None:
     scene = Scene(4)
     first, second, *left = scene.net.alive

@@ -105,3 +105,37 @@ def test_many_failures_of_what_was_lent_before_are_told_once_and_one_of_what_was
     scene.net.now += FOR_S
     borrower.fails_still("r1", scene.net.now)
     assert not node.sharing.to_owners.take_all()
+
+
+def test_one_that_recovers_is_kept_again_though_some_of_it_was_in_use_all_the_time() -> None:
+    """It was said to fail, and lent on. That it goes back after each request must end some day."""
+    scene = Scene(2, slots=24, fleet=2)
+    node = scene.others[0]
+    scene.owner.pause(KEY, "r0", FOR_S)
+    scene.request(node, 2)
+    node.pause(KEY, "r1", 1.0)
+    scene.moment()
+    scene.seconds(3)
+    node.unpause(KEY, "r1")
+    for _ in range(3):
+        scene.request(node)
+        scene.finish(node)
+    assert busy(scene, node) == {"r1"}
+    assert scene.held(node)["r1"] > scene.flights(node)
+
+
+def test_failures_are_told_again_though_some_of_it_was_in_use_all_the_time() -> None:
+    """The owner, which could not spare it, may be able to by now."""
+    scene = Scene(2, slots=4, fleet=2)
+    node = scene.others[0]
+    scene.owner.pause(KEY, "r0", 1.0)
+    scene.request(node, 2)
+    node.pause(KEY, "r1", FOR_S)
+    scene.moment()
+    scene.seconds(2)
+    scene.request(node, 6)
+    assert scene.lender.dispatcher.takes_requests("r1")
+    node.borrowers[KEY].fails_still("r1", scene.net.now)
+    node.flush()
+    scene.moment()
+    assert not scene.lender.dispatcher.takes_requests("r1")

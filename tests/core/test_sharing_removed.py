@@ -173,3 +173,15 @@ def test_what_is_granted_to_one_that_shares_it_no_more_comes_back(how: str) -> N
     scene.moment()
     scene.request(owner)
     assert scene.flights(owner) == 1
+
+
+def test_an_owner_keeps_nothing_of_what_others_had_before_there_was_no_limit_any_more() -> None:
+    """It heard of that first, and kept it for the case that it lends again."""
+    scene = Scene(2)
+    owner, node = scene.owner, scene.others[0]
+    scene.request(node, 2)
+    for each in (owner, node):
+        each.take_in(KEY, Wanted(0, 100, scene.wanted.replicas))
+        scene.moment()
+    assert scene.flights(node) == 2
+    assert owner.sharing._callers._callers[node.name].early.take(KEY) == ({}, [])
