@@ -21,6 +21,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from router.core.tally import MOMENTARY, Cells, Name
@@ -216,12 +217,11 @@ class Totals:
         return list(dict.fromkeys(file.pid for file in self._look()))
 
     def _look(self) -> list[_Read]:
-        for name in os.listdir(self._folder):
-            if name not in self._files:
-                try:
-                    self._files[name] = _Read(self._folder / name)
-                except FileNotFoundError:
-                    continue
+        with suppress(OSError):  # as where no descriptor is left: those that were seen before count
+            for name in os.listdir(self._folder):
+                if name not in self._files:
+                    with suppress(FileNotFoundError):  # it is not made yet
+                        self._files[name] = _Read(self._folder / name)
         return [self._files[name] for name in sorted(self._files)]
 
 

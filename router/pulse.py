@@ -13,6 +13,7 @@ _Waiting = dict[int, list[asyncio.Future[None]]]
 """By the millisecond in which they are due."""
 
 _all: WeakKeyDictionary[asyncio.AbstractEventLoop, _Waiting] = WeakKeyDictionary()
+"""One that is closed while something waits stays: those that wait know it. A process has one loop."""
 
 
 async def pulse(every_s: float) -> None:

@@ -64,7 +64,7 @@ from router.tokens.revocations import Revocations
 from router.upstream import Upstream
 from router.whole import Noted, Taken, Whole
 
-_FILES_BESIDE = 64
+_FILES_BESIDE = 128
 """Open files that are no connection of a request: logs, listeners, probes, state."""
 _DRAIN_LOOK_S = 0.05
 _NOTE_S = 0.1
@@ -139,8 +139,8 @@ class RouterServer:
                     admin_listener.close_to_newcomers()
                 await self._drain(entrances)
             finally:
-                await self._peers.close()
                 StateDirectory(config.state_dir).remove_router(own_id())
+                await self._peers.close()
                 self._fleet.pressure.close()
                 admin_listener.should_exit = True
                 for task in (tasks := (following, reporting, sharing, noting, renewing, meeting, beating)):

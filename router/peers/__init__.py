@@ -23,6 +23,8 @@ from router.pulse import pulse
 
 TELL_AFTER_S = 1.0
 _LAST_WORDS_S = 0.05
+_UNLISTED_S = 0.25
+"""In which others of a machine have seen that this instance is listed no more."""
 GIVE_UP_S = 5.0
 """A connection on which nothing has come for so long is cut; who made it makes another."""
 
@@ -102,6 +104,8 @@ class Peers:
         self.sharing.drain(self._loop.time())
 
     async def close(self) -> None:
+        if self.by_state()["up"] > 1:
+            await asyncio.sleep(_UNLISTED_S)  # to them, one that is listed and can't be reached may still serve
         self._is_closed = True
         self._flush()
         tasks = [task for _, task in self._calls.values()]

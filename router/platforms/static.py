@@ -134,16 +134,16 @@ class StaticPlatform:
     async def _follow_files(self) -> None:
         while True:
             await pulse(_POLL_S)
-            self._see_instances()
-            if self._by_hand.look():
-                self._publish()
-            if any([watched.settled() for watched in self._watched]):
-                try:
+            try:
+                self._see_instances()
+                if self._by_hand.look():
+                    self._publish()
+                if any([watched.settled() for watched in self._watched]):
                     await self._take_in_files()
-                except PlatformError as error:
-                    log.error("%s\nrefused: the last good declaration stays", error)
-                except Exception:  # of ours: a later file may do better
-                    log.exception("can't follow %s: the last good declaration stays", self._file)
+            except PlatformError as error:
+                log.error("%s\nrefused: the last good declaration stays", error)
+            except Exception:  # of ours, or no descriptor is left: a later look may do better
+                log.exception("can't follow %s: the last good declaration stays", self._file)
 
     def _see_instances(self) -> None:
         instances = self._living.look()

@@ -47,3 +47,26 @@ async def test_one_that_can_not_be_reached_is_told_only_if_that_lasts(
         assert caplog.text.count("can't reach b") == 1
         await a.end()
         company.members.clear()
+
+
+@on_virtual_time
+async def test_one_that_stops_can_be_reached_until_others_have_seen_that_it_is_listed_no_more(folder: Path) -> None:
+    """Listed and out of reach, it might serve: its slots would be left alone."""
+    async with company_of(folder, "a", "b") as company:
+        a, b = company.members.values()
+        b.peers.drain()
+        ending = asyncio.create_task(b.end())
+        await asyncio.sleep(0.2)
+        assert (a.sees, a.peers.sharing.missing) == ({b.name}, ())
+        a.follow(["a"])
+        await ending
+        assert (a.sees, a.peers.sharing.missing) == (set(), ())
+        del company.members["b"]
+
+
+@on_virtual_time
+async def test_one_that_is_alone_stops_at_once(folder: Path) -> None:
+    async with company_of(folder, "a") as company:
+        began = asyncio.get_running_loop().time()
+        await company.members.pop("a").end()
+        assert asyncio.get_running_loop().time() - began < 0.1

@@ -1,9 +1,13 @@
 """instances.py: who lives here is followed, and read only when somebody comes or goes."""
 
 import asyncio
+import errno
 import os
 import sys
 
+import pytest
+
+from router.platforms.local import instances
 from router.platforms.local.instances import LivingInstances
 from router.platforms.local.state import StateDirectory
 from tests.models import until
@@ -74,4 +78,22 @@ async def test_that_one_has_ended_is_told_once_and_of_nobody_who_is_followed_no_
         state.write_router(a_place(id="d"))
         living.look()
     assert len(os.listdir("/proc/self/fd")) <= descriptors + 1
+    living.close()
+
+
+async def test_what_can_not_be_looked_at_once_is_seen_at_the_next_look(tmp_path, monkeypatch):
+    state = StateDirectory(tmp_path)
+    living = LivingInstances(state, lambda: None)
+    state.write_router(a_place(id="a"))
+    assert [each.id for each in living.look()] == ["a"]
+    state.write_router(a_place(id="b"))
+
+    def refused(*_):
+        raise OSError(errno.EMFILE, "too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(instances, "Process", refused)
+        with pytest.raises(OSError, match="too many"):
+            living.look()
+    assert [each.id for each in living.look()] == ["a", "b"]
     living.close()

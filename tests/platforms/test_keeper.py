@@ -119,6 +119,20 @@ async def test_while_no_port_is_left_it_says_so_and_tries_again(bench, caplog, m
     assert caplog.text.count("a replica of iris/blue can't start: no free port") == 1
 
 
+async def test_ports_that_run_out_later_are_a_trouble_that_clients_are_told(bench, monkeypatch):
+    monkeypatch.setattr(keeper, "backoff_s", lambda _: 0.01)
+    bench.declare(bench.endpoint(bench.deployment()))
+    async with bench.supervisor() as supervisor:
+        await bench.until_ready(1)
+
+        def none_left(_):
+            raise OSError("no free port")
+
+        monkeypatch.setattr(Ports, "take", none_left)
+        os.kill(supervisor.replicas()[0].pid, signal.SIGKILL)
+        await bench.until(lambda: any("no free port" in each.reason for each in bench.state.read_snapshot().troubles))
+
+
 async def test_a_command_in_a_missing_folder_is_reported(bench, caplog):
     process = {"command": ["$(PYTHON)"], "workingDir": "nowhere"}
     bench.declare(bench.endpoint(bench.deployment(process=process)))

@@ -36,8 +36,9 @@ def new_ports() -> Iterator[NewPorts]:
 def few(new_ports: NewPorts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> range:
     """All that there are, for the kernel's own begin after them."""
     ports = new_ports()
-    first = ports.take()
-    ports.give_back(first)
+    first = next(port for port in iter(ports.take, None) if ports._mark(port + 1) and ports._mark(port + 2))
+    for port in list(ports._marks):
+        ports.give_back(port)
     monkeypatch.setattr(module, "_FIRST", first)
     monkeypatch.setattr(module, "_FEWEST", 3)
     monkeypatch.setattr(module, "_RANGE", tmp_path / "range")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -17,7 +18,9 @@ from router.core.keys import regenerated
 from router.core.model import Replica, Snapshot
 from router.platforms import PlatformError, static
 from router.platforms.keys import KeyStore
+from router.platforms.local.state import StateDirectory
 from router.platforms.static import StaticPlatform
+from tests.places import a_place
 
 PATIENCE_S = 20.0
 
@@ -116,6 +119,38 @@ async def eventually(condition: Callable[[], bool]) -> None:
 
 def ready(snapshot: Snapshot) -> list[Replica]:
     return [replica for replica in snapshot.replicas if replica.ready]
+
+
+async def test_a_look_that_fails_is_told_and_the_next_one_counts(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where no descriptor is left."""
+    async with model() as blue, model() as green:
+        site.declare(blue.address)
+        async with site.platform() as platform:
+            watch = platform.watch()
+            await until(watch, lambda snapshot: len(ready(snapshot)) == 1)
+            with monkeypatch.context() as patch:
+                patch.setattr(platform._living, "look", lambda: 1 / 0)
+                await eventually(lambda: "the last good declaration stays" in caplog.text)
+            site.declare(blue.address, green.address)
+            await until(watch, lambda snapshot: len(ready(snapshot)) == 2)
+
+
+async def test_that_another_router_has_ended_is_told_without_a_look(
+    site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    other = await asyncio.create_subprocess_exec(sys.executable, "-c", "import time; time.sleep(600)")
+    StateDirectory(tmp_path / "state").write_router(a_place(id="other", pid=other.pid))
+    monkeypatch.setattr(static, "_POLL_S", 3600.0)
+    async with model() as blue:
+        site.declare(blue.address)
+        async with site.platform() as platform:
+            watch = platform.watch()
+            await until(watch, lambda snapshot: [each.id for each in snapshot.instances] == ["other"])
+            other.kill()
+            await until(watch, lambda snapshot: not snapshot.instances)
+    await other.wait()
 
 
 async def test_replicas_are_not_ready_until_probed(site: Site) -> None:

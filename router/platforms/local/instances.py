@@ -31,9 +31,9 @@ class LivingInstances:
         version = self._state.routers_version()
         if version != self._version:
             places = sorted(self._state.routers(), key=lambda each: each.id)
+            listed = [(Process(place.pid, place.started), _instance(place)) for place in places]
             self.close()
-            self._version = version
-            self._listed = [(Process(place.pid, place.started), _instance(place)) for place in places]
+            self._version, self._listed = version, listed
             self._listen()
         living = tuple(instance for process, instance in self._listed if process.runs)
         if living != self._living:

@@ -169,11 +169,11 @@ class Keeper:
 
     async def _live(self) -> str | None:
         """One process from start to end. Why it failed, or None when it was asked to leave."""
+        self._served = False
         try:
             port = self._machine.ports.take()
         except OSError as error:
             return f"a replica of {self.deployment.key} can't start: {error}"
-        self._served = False
         try:
             async with self._machine.turns:
                 self._enter("starting")

@@ -30,8 +30,8 @@ def still_runs(pid: int, started_ticks: int) -> bool:
 
 
 class Process:
-    """One that is looked at many times a second. While it runs that is one call of the system (pidfd_open(2)), and not
-    four and a text to make and to read."""
+    """One that is looked at many times a second. While it runs that is one call of the system, poll(2) on a descriptor
+    that pidfd_open(2) gave, and not four and a text to make and to read."""
 
     def __init__(self, pid: int, started_ticks: int) -> None:
         self._key = pid, started_ticks
@@ -58,7 +58,7 @@ def _descriptor_of(pid: int) -> int | None:
 
 
 def _is_readable(descriptor: int) -> bool:
-    look = select.poll()  # of its own: one can't be used by two threads at once
+    look = select.poll()
     look.register(descriptor, select.POLLIN)
     return bool(look.poll(0))
 
