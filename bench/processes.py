@@ -5,6 +5,7 @@ I/O: processes, /proc, CPU clocks of other processes. Linux only.
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import subprocess
@@ -22,6 +23,7 @@ GRACE_S = 5.0
 """From SIGTERM to SIGKILL."""
 
 _PORTS = Ports("127.0.0.1")
+atexit.register(_PORTS.give_all_back)
 
 
 class ProcessGroup:

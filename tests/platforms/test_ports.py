@@ -28,8 +28,7 @@ def new_ports() -> Iterator[NewPorts]:
 
     yield new
     for ports in made:
-        for port in list(ports._marks):
-            ports.give_back(port)
+        ports.give_all_back()
 
 
 @pytest.fixture
@@ -37,8 +36,7 @@ def few(new_ports: NewPorts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     """All that there are, for the kernel's own begin after them."""
     ports = new_ports()
     first = next(port for port in iter(ports.take, None) if ports._mark(port + 1) and ports._mark(port + 2))
-    for port in list(ports._marks):
-        ports.give_back(port)
+    ports.give_all_back()
     monkeypatch.setattr(module, "_FIRST", first)
     monkeypatch.setattr(module, "_FEWEST", 3)
     monkeypatch.setattr(module, "_RANGE", tmp_path / "range")

@@ -46,6 +46,10 @@ class Ports:
         if (mark := self._marks.pop(port, None)) is not None:
             mark.close()
 
+    def give_all_back(self) -> None:
+        for port in list(self._marks):
+            self.give_back(port)
+
     def _mark(self, port: int) -> bool:
         """First, for looking whether it is free is in the way of whoever is about to listen there."""
         with ExitStack() as unless_kept:
