@@ -20,7 +20,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from autoscaler.chart import ChartError
 from bench import wrk
-from bench.dispatch import cost, faults, live, picture, report, scale, sweep, view
+from bench.dispatch import cost, faults, idle, live, picture, report, scale, sweep, view
 from bench.dispatch.contenders import Contender, all_contenders
 from bench.dispatch.load import LENGTHS, Load
 from bench.files import chart_option, json_option, write_json
@@ -167,6 +167,18 @@ def cost_of_sharing(rounds: int, seconds: int, json_file: Path | None) -> None:
     _show(report.costs(found))
     write_json(json_file, found)
     sys.exit(FAILED if any(each.failed for each in found) else 0)
+
+
+@dispatch.command("idle")
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="The median counts.")
+@click.option("--seconds", type=click.FloatRange(0.1), default=5.0, show_default=True, help="Of each measurement.")
+@json_option
+def idle_(rounds: int, seconds: float, json_file: Path | None) -> None:
+    """What do routers take that have nothing to do, alone and several of them?"""
+    with _running() as say:
+        found = idle.measured(choose_cores(), rounds, seconds, lambda share: say("idle routers", share))
+    _show(report.idles(found))
+    write_json(json_file, found)
 
 
 @dispatch.command()

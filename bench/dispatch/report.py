@@ -11,6 +11,7 @@ from rich.table import Table
 
 from bench.dispatch.cost import ONE, Cost
 from bench.dispatch.faults import Faults
+from bench.dispatch.idle import Idle
 from bench.dispatch.live import Course
 from bench.dispatch.view import TINY_MS, described
 from bench.report import Spread
@@ -115,6 +116,15 @@ def costs(found: Sequence[Cost]) -> Table:
             _spread(cost.p99_us, 0),
             str(cost.failed),
         )
+    return drawn
+
+
+def idles(found: Sequence[Idle]) -> Table:
+    drawn = _table("Routers without a request", "routers x workers")
+    for heading in ("% of a core, all", "each worker"):
+        drawn.add_column(heading, justify="right")
+    for idle in found:
+        drawn.add_row(idle.layout, _spread(idle.core_percent, 2), f"{idle.core_percent.median / idle.workers:.2f}")
     return drawn
 
 

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from bench import wrk
 from bench.__main__ import main
-from bench.dispatch import command, live
+from bench.dispatch import command, idle, live
 from bench.dispatch.contenders import HAProxy
 from bench.dispatch.faults import Faults
 from bench.processes import ROOT
@@ -140,6 +140,17 @@ def test_kill_fails_where_the_bound_broke_or_others_failed(
     result = _run("kill", "--kills", 3, "--json", tmp_path / "kill.json")
     assert result.exit_code == code
     assert json.loads((tmp_path / "kill.json").read_text())["beyond"] == beyond
+
+
+def test_idle_tells_of_each_layout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(idle, "LAYOUTS", ((1, 1),))
+    monkeypatch.setattr(idle, "SETTLE_S", 0.1)
+    result = _run("idle", "--rounds", 1, "--seconds", 0.5, "--json", tmp_path / "idle.json")
+    assert result.exit_code == 0, result.output
+    [found] = json.loads((tmp_path / "idle.json").read_text())
+    assert (found["layout"], found["workers"]) == ("1 x 1", 1)
+    assert found["core_percent"]["median"] > 0
+    assert "1 x 1" in result.output
 
 
 def test_cost_wants_wrk(monkeypatch: pytest.MonkeyPatch) -> None:

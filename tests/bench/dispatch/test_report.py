@@ -7,6 +7,7 @@ from rich.console import Console, RenderableType
 from bench.dispatch import report
 from bench.dispatch.cost import Cost
 from bench.dispatch.faults import Faults, Kill
+from bench.dispatch.idle import Idle
 from bench.dispatch.live import Course
 from bench.dispatch.load import Load
 from bench.dispatch.sweep import Wait
@@ -103,6 +104,12 @@ def test_the_bound_is_held_or_broken() -> None:
     assert "Failed: 5 of the killed instances, 0 of others" in held
     assert "BROKEN 3 times" in report.bound(_faults(3, [5.0]))
     assert "0 overlaps" in report.bound(_faults(0, []))
+
+
+def test_what_is_idle_is_told_of_all_and_of_each() -> None:
+    percent = Spread(median=2.4, low=2.1, high=3.0)
+    printed = _printed(report.idles([Idle(layout="6 x 1", workers=6, core_percent=percent)]))
+    assert "6 x 1 2.40 (2.10..3.00) 0.40" in printed
 
 
 def test_costs_are_ratios_to_one_that_is_alone() -> None:
