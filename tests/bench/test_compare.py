@@ -16,6 +16,7 @@ from bench.__main__ import main
 from bench.compare import Outcome
 from bench.measure import Cores, Plan, Sample
 from bench.processes import ROOT
+from tests.bench.leftovers import started_by
 
 needs_wrk = pytest.mark.skipif(not wrk.installed(), reason="wrk is not installed")
 
@@ -109,7 +110,7 @@ def test_interrupted_it_leaves_nothing(ending: signal.Signals, tmp_path: Path) -
     )
     try:
         give_up_s = time.monotonic() + 60
-        while len(_started_by(tmp_path)) < 2:  # the replica and the proxy
+        while len(started_by(tmp_path)) < 2:  # the replica and the proxy
             assert time.monotonic() < give_up_s
             time.sleep(0.05)
         bench.send_signal(ending)
@@ -119,18 +120,4 @@ def test_interrupted_it_leaves_nothing(ending: signal.Signals, tmp_path: Path) -
     assert bench.returncode == 130
     assert b"stopped" in said
     assert list(tmp_path.iterdir()) == []
-    assert _started_by(tmp_path) == []
-
-
-def _started_by(folder: Path) -> list[int]:
-    """Processes whose output goes below `folder`."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                output = os.readlink(entry / "fd" / "1")
-            except OSError:
-                continue
-            if output.startswith(str(folder)):
-                found.append(int(entry.name))
-    return found
+    assert started_by(tmp_path) == []

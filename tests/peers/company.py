@@ -61,6 +61,13 @@ class Member:
     def link_to(self, place: str) -> Path:
         return self.folder / f"{self.place}-{place}"
 
+    def two_ways(self) -> list[Instance]:
+        """As a platform may list one instance that can be reached at two addresses."""
+        ways = [self.folder / f"way-{number}" for number in range(2)]
+        for way in ways:
+            way.symlink_to(self.path)
+        return [Instance(id=f"{self.place}{number}", admin="", socket=str(way)) for number, way in enumerate(ways)]
+
     async def end(self) -> None:
         """As a process ends that was told to."""
         await self.peers.close()

@@ -118,9 +118,7 @@ async def test_who_does_not_know_its_own_place_calls_itself_in_vain_and_is_no_pe
 async def test_one_instance_at_two_addresses_is_one(folder: Path) -> None:
     company = Company(folder)
     a, b = await company.start("a", "b")
-    twice = [Instance(id=f"b{number}", admin="", socket=str(folder / f"way-{number}")) for number in range(2)]
-    for each in twice:
-        Path(each.socket).symlink_to(b.path)  # noqa: ASYNC240 - a file of the test's
+    twice = b.two_ways()
     own = Instance(id="a", admin="", socket=str(a.path))
     a.peers.follow([own, twice[0]], "a")
     b.follow(["a", "b"])
@@ -137,9 +135,7 @@ async def test_one_instance_at_two_addresses_is_one(folder: Path) -> None:
 async def test_another_address_of_one_instance_is_called_once_the_first_is_listed_no_more(folder: Path) -> None:
     company = Company(folder)
     a, b = await company.start("a", "b")
-    twice = [Instance(id=f"b{number}", admin="", socket=str(folder / f"way-{number}")) for number in range(2)]
-    for each in twice:
-        Path(each.socket).symlink_to(b.path)  # noqa: ASYNC240 - a file of the test's
+    twice = b.two_ways()
     own = Instance(id="a", admin="", socket=str(a.path))
     b.follow(["a", "b"])
     a.peers.follow([own, *twice], "a")

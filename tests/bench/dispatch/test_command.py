@@ -21,6 +21,7 @@ from bench.dispatch.contenders import HAProxy
 from bench.dispatch.faults import Faults
 from bench.processes import ROOT
 from bench.proxies import PeerError
+from tests.bench.leftovers import started_by
 
 needs_haproxy = pytest.mark.skipif(not HAProxy().program, reason="haproxy is not installed")
 
@@ -80,7 +81,7 @@ def test_interrupted_it_leaves_nothing(ending: signal.Signals, tmp_path: Path) -
     bench = _process(tmp_path, "--contenders", "haproxy", "--seconds", "60", group=0)
     try:
         give_up_at = time.monotonic() + 60
-        while len(_started_by(tmp_path)) < 7:  # six of them, and the replicas
+        while len(started_by(tmp_path)) < 7:  # six of them, and the replicas
             assert time.monotonic() < give_up_at
             time.sleep(0.05)
         bench.send_signal(ending)
@@ -90,20 +91,7 @@ def test_interrupted_it_leaves_nothing(ending: signal.Signals, tmp_path: Path) -
     assert bench.returncode == 130, said
     assert "all that was started is stopped" in said
     assert list(tmp_path.iterdir()) == []
-    assert _started_by(tmp_path) == []
-
-
-def _started_by(folder: Path) -> list[int]:
-    """Processes whose output goes below `folder`."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                if str(folder) in os.readlink(entry / "fd/1"):
-                    found.append(int(entry.name))
-            except OSError:
-                continue  # it ended while we looked, or is another user's
-    return found
+    assert started_by(tmp_path) == []
 
 
 def test_a_contender_that_breaks_down_fails_the_run_and_the_others_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
